@@ -1,0 +1,1 @@
+"""Work after the answer: bounded queue, drain on shutdown."""

@@ -1,0 +1,1 @@
+"""What is remembered, found and shown; no HTTP, no drivers."""

@@ -1,0 +1,1 @@
+"""Logs and metrics, without memory text, prompt text or raw user ids."""

@@ -1,0 +1,1 @@
+"""Signals, decision, plugins, pipeline: one request from end to end."""

@@ -1,0 +1,1 @@
+"""Facts about a request: one file per signal."""

@@ -1,0 +1,109 @@
+"""The one interface that every memory store and every wrapper of a store satisfies. No driver is known here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from memrouter.models.memory import MemoryRecord, Scope
+from memrouter.stores.query import Candidates, Filter, ListQuery, Page, Patch, ScopeStats, StoreQuery
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a store is, for messages, metrics and tests.
+
+    Attributes:
+        backend: Short name such as ``sqlite``; a metric label.
+        dimension: Length of the vectors it keeps.
+        embedding_model: Name of the model whose vectors it keeps.
+        exact: Whether vector search is exact; False for graph indexes.
+    """
+
+    backend: str
+    dimension: int
+    embedding_model: str
+    exact: bool
+
+
+class MemoryStore(Protocol):
+    """Keeps memories, one owner apart from another.
+
+    Every read and delete takes a scope and touches nothing outside it. Every write raises the owner's generation
+    number in the same atomic step; counting accesses does not. All methods may raise ``StoreUnavailable``. A write
+    that returned is durable and is seen by the next read, from this process at once.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what this store is; needs no I/O."""
+        ...
+
+    async def create(self, records: Sequence[MemoryRecord], *, unique_content: bool = False) -> list[str]:
+        """Store new memories, all or none of them.
+
+        Args:
+            records: Any owners. Vectors must be finite, of unit length and of this store's dimension and model.
+            unique_content: Where a living memory (not superseded, not expired at the record's ``created_at``) of
+                the same user and project has the same content digest, or an earlier record of this call has it,
+                nothing is added for that record and the id of that memory is returned instead.
+
+        Returns:
+            For each record, the id under which its content is now kept.
+
+        Raises:
+            MemoryConflict: An id exists already, or occurs twice; nothing was stored.
+            SchemaMismatch: A vector is of another dimension or model; nothing was stored.
+        """
+        ...
+
+    async def get(self, scope: Scope, ids: Sequence[str], *, now: int) -> list[MemoryRecord]:
+        """Return the memories with these ids, in the order of ``ids``, superseded ones included.
+
+        An id that is absent, expired at ``now`` or of another owner is left out.
+        """
+        ...
+
+    async def list(self, scope: Scope, query: ListQuery) -> Page:
+        """Return one page of the scope's memories, newest first, with the exact total."""
+        ...
+
+    async def search(self, scope: Scope, query: StoreQuery) -> Candidates:
+        """Return the candidates for a retrieval; only visible memories."""
+        ...
+
+    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
+        """Change one living memory and return it as it now is.
+
+        Returns None, and writes nothing, where the id is absent, of another owner, or expired at the patch's time.
+        """
+        ...
+
+    async def touch(self, scope: Scope, ids: Sequence[str], *, now: int) -> int:
+        """Count one access at ``now`` for each living memory among ``ids``; return how many were counted.
+
+        Never re-indexes a vector, never brings a deleted memory back and leaves the generation as it is.
+        """
+        ...
+
+    async def delete(self, scope: Scope, where: Filter) -> int:
+        """Remove the scope's memories that match, superseded and expired ones too; return how many.
+
+        Nothing to remove is 0 and no error. A removed memory is gone from every index and from reads at once.
+        """
+        ...
+
+    async def stats(self, scope: Scope, *, now: int) -> ScopeStats:
+        """Return figures about the scope's visible memories."""
+        ...
+
+    async def check(self) -> None:
+        """Prove on the real path that the store can serve.
+
+        Raises:
+            StoreUnavailable: It cannot; the message says why, without any memory.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Finish what was begun and let go of the backend; calling it again does nothing."""
+        ...

@@ -1,0 +1,186 @@
+"""What can be asked of a store, as data. No backend's syntax is known here."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memrouter.errors import InvalidRequest
+from memrouter.models.memory import MAX_ID_CHARS, MemoryRecord, MemoryType, Source, Vector
+
+ALL_TYPES: frozenset[MemoryType] = frozenset(MemoryType)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which memories of a scope; every given part must hold.
+
+    Attributes:
+        ids: Only these ids; None for any.
+        types: Only these types.
+        sources: Only these sources; None for any.
+        conversation_id: Only those of this conversation; None for any.
+    """
+
+    ids: frozenset[str] | None = None
+    types: frozenset[MemoryType] = ALL_TYPES
+    sources: frozenset[Source] | None = None
+    conversation_id: str | None = None
+
+
+EVERYTHING = Filter()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoreQuery:
+    """The candidates for one retrieval, in one round trip.
+
+    An owner with at most ``scan_limit`` visible memories is answered whole, so that the caller can rank vectors and
+    words with true statistics. A larger one is answered by the ``k`` nearest vectors joined with the ``k`` newest
+    memories that hold any of ``words``.
+
+    Attributes:
+        vector: Unit vector to search with; None asks for no vector side.
+        words: Lower-case words for the word side; empty asks for none.
+        k: How many candidates each side may give, at least 1.
+        now: Milliseconds since the epoch; memories expired by then are invisible.
+        where: Restricts both sides and the whole answer.
+        scan_limit: Largest owner that is answered whole; 0 never answers whole.
+        known_generation: The generation of an answer that the caller still holds. If it still stands, the store may
+            answer ``unchanged`` without reading a memory.
+    """
+
+    vector: Vector | None
+    k: int
+    now: int
+    words: tuple[str, ...] = ()
+    where: Filter = EVERYTHING
+    scan_limit: int = 0
+    known_generation: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """A store's answer to a StoreQuery.
+
+    Attributes:
+        records: With embeddings. Nearest first where a vector was given (ties: newest first), else newest first.
+            None where ``unchanged``.
+        scores: ``vector_score`` of each record, 0 to 1; None where no vector was given or ``unchanged``.
+        complete: True where ``records`` is everything visible under the query's filter.
+        generation: The owner's generation number at the time of reading.
+    """
+
+    records: Sequence[MemoryRecord] | None
+    scores: Sequence[float] | None
+    complete: bool
+    generation: int
+
+    @property
+    def unchanged(self) -> bool:
+        """Return whether the answer that the caller holds still stands."""
+        return self.records is None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A position in a newest-first list: the last memory already shown."""
+
+    created_at: int
+    id: str
+
+    def encode(self) -> str:
+        """Return the opaque form that goes to clients."""
+        return base64.urlsafe_b64encode(f"{self.created_at}:{self.id}".encode()).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str) -> "Cursor":
+        """Return the cursor behind an opaque form.
+
+        Raises:
+            InvalidRequest: ``text`` was not made by ``encode``.
+        """
+        try:
+            raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            created, _, memory_id = raw.decode().partition(":")
+            cursor = cls(created_at=int(created), id=memory_id)
+        except (ValueError, binascii.Error) as error:
+            raise InvalidRequest("cursor is not one that this server gave out", param="cursor") from error
+        if not 0 <= cursor.created_at < 2**63 or not 0 < len(cursor.id) <= MAX_ID_CHARS:
+            raise InvalidRequest("cursor is not one that this server gave out", param="cursor")
+        return cursor
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """One page of a scope's memories, newest first (``created_at``, then ``id``, both descending).
+
+    Attributes:
+        limit: Most memories on the page, at least 1.
+        now: Milliseconds since the epoch; memories expired by then are invisible.
+        where: Which memories.
+        after: Where the previous page ended; None for the first page.
+        include_superseded: Whether memories that were replaced are listed too.
+    """
+
+    limit: int
+    now: int
+    where: Filter = EVERYTHING
+    after: Cursor | None = None
+    include_superseded: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """A page of memories.
+
+    Attributes:
+        records: The memories, newest first.
+        total: How many memories the query matches in all, whatever the page.
+        next: Where the next page starts; None on the last page.
+    """
+
+    records: Sequence[MemoryRecord]
+    total: int
+    next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """A change to one memory; None leaves a field as it is.
+
+    ``content``, ``embedding`` and ``embedding_model`` go together: all three or none.
+
+    Attributes:
+        updated_at: Time of the change in milliseconds since the epoch.
+    """
+
+    updated_at: int
+    content: str | None = None
+    embedding: Vector | None = None
+    embedding_model: str | None = None
+    type: MemoryType | None = None
+    importance: float | None = None
+    expires_at: int | None = None
+    superseded_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeStats:
+    """Figures about a scope's visible memories.
+
+    Attributes:
+        total: Number of memories.
+        by_type: Number of each type that occurs.
+        by_source: Number of each source that occurs.
+        content_bytes: Sum of the UTF-8 sizes of their contents.
+        oldest: ``created_at`` of the oldest in milliseconds; None if there is none.
+        newest: ``created_at`` of the newest in milliseconds; None if there is none.
+    """
+
+    total: int
+    by_type: dict[MemoryType, int]
+    by_source: dict[Source, int]
+    content_bytes: int
+    oldest: int | None
+    newest: int | None

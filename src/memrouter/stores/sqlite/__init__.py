@@ -1,0 +1,1 @@
+"""The embedded store: one file; the reference for correct behaviour."""

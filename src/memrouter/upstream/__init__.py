@@ -1,0 +1,1 @@
+"""Model servers: transport, failover and server-sent events."""
