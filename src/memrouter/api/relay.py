@@ -1,0 +1,86 @@
+"""Send an upstream answer on to the client as it comes, unchanged."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from memrouter.api.errors import error_body
+from memrouter.api.hangup import ClientGone, Hangup
+from memrouter.errors import UpstreamError
+from memrouter.models.turn import Reply
+from memrouter.upstream.base import UpstreamReply
+from memrouter.upstream.reply import ReplyReader
+
+logger = logging.getLogger(__name__)
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class RelayResponse(Response):
+    """An ASGI response whose body is the upstream's, byte for byte, piece by piece.
+
+    Args:
+        upstream: The answer; closed when the response ends, however it ends.
+        extra_headers: Headers of the router, added to the upstream's.
+        hangup: Watches the client.
+        reader: Reads along.
+        finish: Called once with what was read, after the last byte or when the answer was cut off.
+    """
+
+    def __init__(
+        self,
+        upstream: UpstreamReply,
+        *,
+        extra_headers: Headers,
+        hangup: Hangup,
+        reader: ReplyReader,
+        finish: Callable[[Reply], Awaitable[None]],
+    ) -> None:
+        super().__init__(status_code=upstream.status)
+        self.raw_headers = [pair for pair in upstream.headers if pair[0] != b"date"] + list(extra_headers)
+        self._upstream = upstream
+        self._hangup = hangup
+        self._reader = reader
+        self._finish = finish
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send status, headers and body; stop the upstream when the client goes away."""
+        complete = False
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            complete = await self._hangup.guard(self._pump(send))
+        except ClientGone:
+            logger.info("client hung up; upstream call cancelled")
+        finally:
+            self._hangup.release()
+            await self._upstream.aclose()
+            await self._finish(self._reader.reply(status=self.status_code, complete=complete))
+
+    async def _pump(self, send: Send) -> bool:
+        try:
+            async for chunk in self._upstream.chunks():
+                self._reader.feed(chunk)
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except UpstreamError as error:
+            logger.warning("upstream broke off in the middle of its answer: %s", error)
+            await self._break_off(error, send)
+            return False
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return True
+
+    async def _break_off(self, error: UpstreamError, send: Send) -> None:
+        """Tell a streaming client what happened, then end the connection without a proper end.
+
+        The missing end is what tells every other client that the answer is not whole.
+        """
+        if self._reader.is_stream:
+            event = b"\n\ndata: " + msgspec.json.encode(error_body(error)) + b"\n\n"
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+        raise BrokenOff from error
+
+
+class BrokenOff(Exception):  # noqa: N818, TRY002 - a signal to the server, not an error of ours
+    """Raised to make the server close the connection in the middle of an answer."""
