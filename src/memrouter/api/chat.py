@@ -32,7 +32,7 @@ class ChatEndpoint:
         metrics: Counts overhead and memory statuses.
         clock: Tells the time.
         max_body_bytes: Largest body that is read.
-        timeout: Longest silence of the upstream in seconds.
+        max_silence: Seconds that the upstream may stay silent.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class ChatEndpoint:
         metrics: Metrics,
         clock: Clock,
         max_body_bytes: int,
-        timeout: float,
+        max_silence: float,
     ) -> None:
         self._pipeline = pipeline
         self._authenticator = authenticator
         self._metrics = metrics
         self._clock = clock
         self._max_body_bytes = max_body_bytes
-        self._timeout = timeout
+        self._max_silence = max_silence
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request; errors of the router leave in OpenAI's form, with the memory status if it is known."""
@@ -58,7 +58,7 @@ class ChatEndpoint:
         turn = await self._turn(request)
         hangup = Hangup(request.receive)
         try:
-            upstream = await hangup.guard(self._pipeline.open(turn, timeout=self._timeout))
+            upstream = await hangup.guard(self._pipeline.open(turn, max_silence=self._max_silence))
         except ClientGone:
             hangup.release()
             return Response(status_code=CLIENT_GONE_STATUS)
@@ -83,9 +83,7 @@ class ChatEndpoint:
             draft=ChatDraft(chat),
         )
 
-    def _relay(
-        self, turn: Turn, upstream: UpstreamReply, hangup: Hangup, headers: Mapping[str, str]
-    ) -> RelayResponse:
+    def _relay(self, turn: Turn, upstream: UpstreamReply, hangup: Hangup, headers: Mapping[str, str]) -> RelayResponse:
         async def finish(reply: Reply) -> None:
             await self._pipeline.finish(turn, reply)
 

@@ -9,7 +9,7 @@ from starlette.types import Receive
 T = TypeVar("T")
 
 
-class ClientGone(Exception):  # noqa: TRY002 - internal to this package; it never leaves as an answer
+class ClientGone(Exception):
     """The client closed the connection before its answer was complete."""
 
 

@@ -72,15 +72,10 @@ class RelayResponse(Response):
         return True
 
     async def _break_off(self, error: UpstreamError, send: Send) -> None:
-        """Tell a streaming client what happened, then end the connection without a proper end.
+        """Tell a streaming client what happened, and leave the answer without its end.
 
-        The missing end is what tells every other client that the answer is not whole.
+        The server then cuts the connection, which tells every other client that the answer is not whole.
         """
         if self._reader.is_stream:
             event = b"\n\ndata: " + msgspec.json.encode(error_body(error)) + b"\n\n"
             await send({"type": "http.response.body", "body": event, "more_body": True})
-        raise BrokenOff from error
-
-
-class BrokenOff(Exception):  # noqa: N818, TRY002 - a signal to the server, not an error of ours
-    """Raised to make the server close the connection in the middle of an answer."""

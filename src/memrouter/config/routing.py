@@ -42,7 +42,7 @@ def parse_token_count(value: object) -> object:
     return value
 
 
-TokenCount = Annotated[int, BeforeValidator(parse_token_count), Field(ge=0)]
+TokenCount = Annotated[int, Field(ge=0), BeforeValidator(parse_token_count)]
 """A number of tokens; in a file also ``32K`` or ``1M``."""
 
 

@@ -241,9 +241,9 @@ class ChatDraft:
         self._splice(self.request.messages[index].span, _ENCODER.encode({"role": role, "content": content}))
 
     def remove_message(self, index: int) -> None:
-        """Leave message ``index`` out, with the comma behind it; not for the last message."""
-        start = self.request.messages[index].span.start
-        self._edits.append((start, self.request.messages[index + 1].span.start, b""))
+        """Leave message ``index`` out, with the comma in front of it; not for the first message."""
+        before, gone = self.request.messages[index - 1 : index + 1]
+        self._edits.append((before.span.end, gone.span.end, b""))
 
     def prepend_text(self, index: int, text: str) -> None:
         """Put ``text`` in front of the words of message ``index``, as text or as a first text part."""

@@ -90,6 +90,7 @@ class Turn:
         model: The model that answers.
         upstream_headers: Headers for the backend, names in lower case.
         memory: What memory did; None until a plugin has said so.
+        recalled_ids: Ids of the memories that were injected.
         upstream_seconds: Time until the backend's status and headers arrived; the rest of the time until then is
             the router's own.
     """
@@ -104,6 +105,7 @@ class Turn:
     model: ModelChoice = field(default_factory=lambda: ModelChoice("", ""))
     upstream_headers: dict[str, str] = field(default_factory=dict)
     memory: MemoryOutcome | None = None
+    recalled_ids: tuple[str, ...] = ()
     upstream_seconds: float = 0.0
 
 

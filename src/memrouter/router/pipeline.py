@@ -48,12 +48,12 @@ class Pipeline:
         self._clock = clock
         self._rng = rng
 
-    async def open(self, turn: Turn, *, timeout: float) -> UpstreamReply:
+    async def open(self, turn: Turn, *, max_silence: float) -> UpstreamReply:
         """Decide, let plugins change the request, send it, and return the answer as it begins.
 
         Args:
             turn: The request; afterwards it tells what was decided.
-            timeout: Longest silence of the backend in seconds.
+            max_silence: Seconds that the backend may stay silent.
 
         Raises:
             UnknownModel: The client named a model that is not configured.
@@ -65,16 +65,16 @@ class Pipeline:
         turn.draft.set_model(turn.model.upstream_name)
         turn.upstream_headers = forwardable(turn.headers)
         await self._plugins.before_upstream(turn)
-        return await self._send(turn, timeout)
+        return await self._send(turn, max_silence)
 
     async def finish(self, turn: Turn, reply: Reply) -> None:
         """Show the plugins what came back, after the last byte was sent."""
         await self._plugins.after_response(turn, reply)
 
-    async def _send(self, turn: Turn, timeout: float) -> UpstreamReply:
+    async def _send(self, turn: Turn, max_silence: float) -> UpstreamReply:
         begun = self._clock.monotonic()
         request = UpstreamRequest(
-            model=turn.model.name, body=turn.draft.render(), headers=turn.upstream_headers, timeout=timeout
+            model=turn.model.name, body=turn.draft.render(), headers=turn.upstream_headers, timeout=max_silence
         )
         try:
             return await self._upstream.send(request)

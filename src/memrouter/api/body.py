@@ -1,0 +1,123 @@
+"""Reading and checking request bodies; every fault names its field."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from memrouter.errors import BodyTooLarge, InvalidRequest
+
+THREAD_FROM_BYTES: Final = 65_536
+"""Size from which a body is decoded in a thread, so that the event loop goes on."""
+
+_CODES: Final = {"json_invalid": "invalid_json", "extra_forbidden": "unknown_field", "missing": "missing_field"}
+_MAX_PARAM_CHARS: Final = 128
+
+F = TypeVar("F", bound=BaseModel)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the body of a request.
+
+    A length that the client announces is believed only to refuse it; what arrives is counted.
+
+    Args:
+        request: Its body must not have been read yet.
+        limit: Most bytes.
+
+    Raises:
+        BodyTooLarge: The body is, or says that it is, longer than ``limit``.
+        InvalidRequest: The Content-Length header is not a number.
+    """
+    _check_length(request.headers.get("content-length"), limit)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    return bytes(body)
+
+
+async def read_form(request: Request, form: type[F], limit: int) -> F:
+    """Return the body of a request as ``form``; raises what ``read_body`` and ``decode_json`` raise."""
+    body = await read_body(request, limit)
+    if len(body) < THREAD_FROM_BYTES:
+        return decode_json(body, form)
+    return await asyncio.to_thread(decode_json, body, form)
+
+
+def decode_json(body: bytes, form: type[F]) -> F:
+    """Return the JSON object in ``body``, checked against ``form``.
+
+    Raises:
+        InvalidRequest: Not UTF-8, not JSON, or a field that is missing, unknown, or of the wrong type or range;
+            ``param`` is the path of the field, such as ``memories[2].content``.
+    """
+    try:
+        body.decode()
+        return form.model_validate_json(body)
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"the body is not UTF-8 (byte {error.start})", code="invalid_encoding", param="body"
+        ) from error
+    except ValidationError as error:
+        # The validator's error quotes its input, so it is not kept as the cause.
+        raise invalid_request(error.errors(include_url=False, include_context=False, include_input=False)) from None
+
+
+def invalid_request(errors: Sequence[Mapping[str, Any]], *, whole: str = "body") -> InvalidRequest:
+    """Return the first of a validator's errors as ours.
+
+    Args:
+        errors: In pydantic's form, at least one.
+        whole: Name for a fault of the whole input.
+    """
+    first = errors[0]
+    kind = str(first["type"])
+    param = _path(first["loc"]) or whole
+    reason = (
+        "unknown field; remove it" if kind == "extra_forbidden" else str(first["msg"]).removeprefix("Value error, ")
+    )
+    return InvalidRequest(f"{param}: {reason}", code=_CODES.get(kind, "invalid_value"), param=param)
+
+
+def describe_body(*forms: type[BaseModel]) -> dict[str, Any]:
+    """Return the OpenAPI description of a request body that has one of ``forms``, for a route's ``openapi_extra``."""
+    schemas = [_inlined(schema, schema.get("$defs", {})) for schema in (form.model_json_schema() for form in forms)]
+    schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
+    """Return a JSON schema without references; the definitions must not be recursive."""
+    if isinstance(node, list):
+        return [_inlined(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    own = {key: _inlined(value, definitions) for key, value in node.items() if key not in ("$ref", "$defs")}
+    if "$ref" in node:
+        return {**_inlined(definitions[node["$ref"].rpartition("/")[2]], definitions), **own}
+    return own
+
+
+def _path(parts: Sequence[str | int]) -> str:
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.lstrip(".")[:_MAX_PARAM_CHARS]
+
+
+def _check_length(announced: str | None, limit: int) -> None:
+    if announced is None:
+        return
+    if not (announced.isascii() and announced.isdigit()):
+        raise InvalidRequest("Content-Length is not a number", code="invalid_header", param="content-length")
+    digits = announced.lstrip("0") or "0"
+    if len(digits) > len(str(limit)) or int(digits) > limit:
+        raise _too_large(limit)
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body is larger than {limit} bytes, the limit of this server", param="body")

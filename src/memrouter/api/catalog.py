@@ -1,0 +1,102 @@
+"""Models, health, readiness and metrics: what needs no conversation."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, Response
+
+from memrouter.api.errors import ErrorBody
+from memrouter.api.readiness import Readiness, Status, overall
+from memrouter.clock import Clock
+from memrouter.errors import UnknownModel
+from memrouter.observability.metrics import METRICS_CONTENT_TYPE, Metrics
+
+
+class ModelCard(BaseModel):
+    """A model in OpenAI's form."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    """Seconds since the epoch: when this router started."""
+    owned_by: str = "memrouter"
+
+
+class ModelList(BaseModel):
+    """All models that a client can name."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class Health(BaseModel):
+    """The process is alive."""
+
+    status: Literal["ok"] = "ok"
+
+
+class PartReport(BaseModel):
+    """One part of the router."""
+
+    status: Status
+    detail: str
+
+
+class ReadinessReport(BaseModel):
+    """Whether the router can serve: ``degraded`` says that it can, but without the parts named so."""
+
+    status: Status
+    checks: dict[str, PartReport]
+
+
+def catalog_routes(
+    *, model_names: Callable[[], Sequence[str]], readiness: Readiness, metrics: Metrics, clock: Clock
+) -> APIRouter:
+    """Return the routes.
+
+    Args:
+        model_names: Gives every name that a client can ask for.
+        readiness: Says whether the router can serve.
+        metrics: What ``/metrics`` shows.
+        clock: Read once, for the models' ``created``.
+    """
+    router = APIRouter()
+    created = clock.now_ms() // 1000
+
+    @router.get("/v1/models", tags=["chat"], summary="List models")
+    async def list_models() -> ModelList:
+        return ModelList(data=[ModelCard(id=name, created=created) for name in model_names()])
+
+    @router.get("/v1/models/{name:path}", tags=["chat"], summary="Show a model", responses={404: {"model": ErrorBody}})
+    async def show_model(name: str) -> ModelCard:
+        if name not in model_names():
+            raise UnknownModel("no such model; GET /v1/models lists them", param="model")
+        return ModelCard(id=name, created=created)
+
+    @router.get("/health", tags=["operation"], summary="Whether the process is alive")
+    async def health() -> Health:
+        return Health()
+
+    @router.get(
+        "/ready",
+        tags=["operation"],
+        summary="Whether the router can serve",
+        response_model=ReadinessReport,
+        responses={503: {"model": ReadinessReport, "description": "It cannot serve; the checks say why"}},
+    )
+    async def ready() -> Response:
+        results = await readiness.results()
+        report = ReadinessReport(
+            status=overall(results),
+            checks={name: PartReport(status=result.status, detail=result.detail) for name, result in results.items()},
+        )
+        return JSONResponse(report.model_dump(), 503 if report.status == "failed" else 200)
+
+    @router.get("/metrics", tags=["operation"], summary="Metrics for Prometheus", response_class=Response)
+    async def show_metrics() -> Response:
+        return Response(await asyncio.to_thread(metrics.render), media_type=METRICS_CONTENT_TYPE)
+
+    return router

@@ -1,0 +1,159 @@
+"""What the memory routes give: memories, scores and figures as clients see them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, PlainSerializer
+
+from memrouter.api.memory_forms import NEVER_MS
+from memrouter.memory.drafts import MAX_TIME_MS
+from memrouter.memory.explain import Explanation
+from memrouter.memory.hits import Hit
+from memrouter.models.memory import MemoryRecord, MemoryType, Source, Trust
+from memrouter.stores.query import ScopeStats
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def rfc3339(ms: int) -> str:
+    """Return milliseconds since the epoch as RFC 3339 in UTC with milliseconds, such as 2026-01-31T09:30:00.000Z."""
+    moment = _EPOCH + timedelta(milliseconds=min(max(ms, 0), MAX_TIME_MS))
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Moment = Annotated[int, PlainSerializer(rfc3339, return_type=str)]
+"""Milliseconds since the epoch; RFC 3339 in UTC with milliseconds as JSON."""
+
+
+class MemoryView(BaseModel):
+    """A memory as clients see it. Its vector is never shown."""
+
+    id: str
+    type: MemoryType
+    content: str
+    user_id: str
+    project_id: str
+    source: Source
+    trust: Trust
+    importance: float
+    access_count: int
+    created_at: Moment
+    updated_at: Moment
+    last_accessed: Moment | None
+    expires_at: Moment | None
+    conversation_id: str | None
+    turn_index: int | None
+    role: str | None
+    superseded_by: str | None
+    embedding_model: str
+
+    @classmethod
+    def of(cls, record: MemoryRecord) -> "MemoryView":
+        """Return the view of a memory."""
+        return cls(**_fields(record))
+
+
+class ExplanationView(BaseModel):
+    """Why a memory was found."""
+
+    cosine: float
+    """Of query and memory, -1 to 1; ``vector_score`` is (1 + cosine) / 2."""
+    margin: float
+    """How far ``score`` lies above the threshold."""
+    matched_terms: list[str]
+    """Stems that query and memory share."""
+
+    @classmethod
+    def of(cls, explanation: Explanation) -> "ExplanationView":
+        """Return the view of an explanation."""
+        return cls(cosine=explanation.cosine, margin=explanation.margin, matched_terms=list(explanation.matched_terms))
+
+
+class HitView(MemoryView):
+    """A memory that a search found, with its scores from 0 to 1."""
+
+    score: float
+    vector_score: float
+    lexical_score: float
+    explanation: ExplanationView | None = None
+
+    @classmethod
+    def found(cls, hit: Hit, explanation: Explanation | None) -> "HitView":
+        """Return the view of a hit."""
+        return cls(
+            **_fields(hit.record),
+            score=hit.score,
+            vector_score=hit.vector_score,
+            lexical_score=hit.lexical_score,
+            explanation=None if explanation is None else ExplanationView.of(explanation),
+        )
+
+
+class MemoryPage(BaseModel):
+    """A page of the caller's memories, newest first."""
+
+    memories: list[MemoryView]
+    total: int
+    """How many there are in all."""
+    limit: int
+    next_cursor: str | None
+    """Pass it as ``cursor`` for the next page; null on the last one."""
+
+
+class AddedMemories(BaseModel):
+    """The memories that now hold what was added, in the order of the request."""
+
+    memories: list[MemoryView]
+
+
+class SearchResult(BaseModel):
+    """What a search found, best first."""
+
+    memories: list[HitView]
+    best_miss: float | None
+    """Highest score that fell short of the threshold."""
+    considered: int
+    """How many memories were ranked."""
+    threshold: float
+
+
+class Deleted(BaseModel):
+    """A memory is gone."""
+
+    success: Literal[True] = True
+    message: str
+
+
+class DeletedMany(Deleted):
+    """Memories are gone."""
+
+    deleted: int
+
+
+class Stats(BaseModel):
+    """Figures about the caller's visible memories."""
+
+    total: int
+    by_type: dict[MemoryType, int]
+    by_source: dict[Source, int]
+    content_bytes: int
+    oldest: Moment | None
+    newest: Moment | None
+
+    @classmethod
+    def of(cls, stats: ScopeStats) -> "Stats":
+        """Return the view of a store's figures."""
+        return cls(
+            total=stats.total,
+            by_type=stats.by_type,
+            by_source=stats.by_source,
+            content_bytes=stats.content_bytes,
+            oldest=stats.oldest,
+            newest=stats.newest,
+        )
+
+
+def _fields(record: MemoryRecord) -> dict[str, Any]:
+    expires_at = None if record.expires_at == NEVER_MS else record.expires_at
+    names = (name for name in MemoryView.model_fields if name != "expires_at")
+    return {"expires_at": expires_at, **{name: getattr(record, name) for name in names}}

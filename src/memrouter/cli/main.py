@@ -1,0 +1,41 @@
+"""The ``memrouter`` command."""
+
+from typing import Annotated
+
+import typer
+
+from memrouter import __version__
+from memrouter.cli.config import config_app
+from memrouter.cli.demo import demo
+from memrouter.cli.serve import serve
+
+app = typer.Typer(
+    name="memrouter",
+    help="OpenAI-compatible router with memory of each user's earlier sessions.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve)
+app.command()(demo)
+app.add_typer(config_app, name="config")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"memrouter {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """OpenAI-compatible router with memory of each user's earlier sessions."""
+    del version
+
+
+def run() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,95 @@
+"""A wrapper that remembers the vectors of recent texts."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+
+from memrouter.embeddings.base import Embedder, EmbedderInfo
+from memrouter.embeddings.vectors import embeddable
+from memrouter.models.memory import Matrix, Vector
+
+_Load = asyncio.Task[dict[bytes, Vector]]
+
+
+class CachedEmbedder:
+    """Keeps the most recently used vectors, by a digest of their text; the texts themselves are not kept.
+
+    Equal texts that are asked for at the same time are embedded once. A caller that is cancelled does not cancel the
+    work that others may be waiting for. Failures are not kept: the next call tries again.
+
+    Args:
+        inner: The embedder; closed with this one.
+        entries: Most vectors kept; 0 keeps none and passes every call on.
+
+    Attributes:
+        hits: Texts that were answered without asking the inner embedder again, since the start.
+        misses: Texts that the inner embedder was asked for, since the start.
+    """
+
+    def __init__(self, inner: Embedder, *, entries: int) -> None:
+        self._inner = inner
+        self._entries = entries
+        self._rows: OrderedDict[bytes, Vector] = OrderedDict()
+        self._loads: dict[bytes, _Load] = {}
+        self.hits = 0
+        self.misses = 0
+
+    @property
+    def info(self) -> EmbedderInfo:
+        """Return what the inner embedder is."""
+        return self._inner.info
+
+    async def embed(self, texts: Sequence[str]) -> Matrix:
+        """Return one unit row a text.
+
+        Raises:
+            EmbeddingError: The inner embedder failed.
+        """
+        cut = [embeddable(text) for text in texts]
+        if self._entries == 0:
+            self.misses += len(cut)
+            return await self._inner.embed(cut)
+        keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in cut]
+        wanted = dict(zip(keys, cut, strict=True))
+        found = {key: self._rows[key] for key in wanted if key in self._rows}
+        for key in found:
+            self._rows.move_to_end(key)
+        missing = {key: text for key, text in wanted.items() if key not in found and key not in self._loads}
+        self.misses += len(missing)
+        self.hits += len(keys) - len(missing)
+        if missing:
+            self._start(missing)
+        loads = {key: self._loads[key] for key in wanted if key not in found}
+        for key, load in loads.items():
+            found[key] = (await asyncio.shield(load))[key]
+        return np.array([found[key] for key in keys], dtype=np.float32).reshape(len(keys), self.info.dimension)
+
+    async def aclose(self) -> None:
+        """Close the inner embedder and wait for the work under way to end; calling it again does nothing."""
+        await self._inner.aclose()
+        await asyncio.gather(*self._loads.values(), return_exceptions=True)
+
+    def _start(self, missing: dict[bytes, str]) -> None:
+        load = asyncio.create_task(self._load(missing))
+
+        def finish(done: _Load) -> None:
+            for key in missing:
+                del self._loads[key]
+            if not done.cancelled():
+                done.exception()  # seen, even where every caller has gone
+
+        # Before any caller wakes up, so that none of them joins a load that has failed.
+        load.add_done_callback(finish)
+        self._loads.update(dict.fromkeys(missing, load))
+
+    async def _load(self, missing: dict[bytes, str]) -> dict[bytes, Vector]:
+        matrix = await self._inner.embed(list(missing.values()))
+        # Copies: a row must not keep the whole batch in memory.
+        loaded = {key: row.copy() for key, row in zip(missing, matrix, strict=True)}
+        self._rows.update(loaded)
+        while len(self._rows) > self._entries:
+            self._rows.popitem(last=False)
+        return loaded

@@ -1,0 +1,72 @@
+"""BM25 over the texts of one corpus, as the share of a query's weight that each text holds."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+K1 = 1.2
+"""How fast repeats of a term stop counting; the value of Robertson and Zaragoza (2009) and of Lucene."""
+B = 0.75
+"""How much the length of a text counts, 0 to 1; same sources."""
+
+
+class LexicalIndex:
+    """An inverted index, built once, never changed; any thread may ask it.
+
+    With n texts, df of them with term t, tf times in this one:
+
+    - idf(t) = ln(1 + (n - df + 0.5) / (df + 0.5)), never negative;
+    - bm25(t) = idf(t) * tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / average length));
+    - lexical score = sum over the query's terms of min(idf(t), bm25(t)) / sum over the query's terms of idf(t).
+
+    The cap keeps a repeated term from standing in for a missing one, so the score is the share of the query's weight
+    that the text holds: 1 for a text of at most average length that holds every term, less where terms are missing or
+    drowned in a long text. Terms found nowhere count in the divisor.
+
+    Args:
+        texts: The terms of each text.
+    """
+
+    def __init__(self, texts: Sequence[Sequence[str]]) -> None:
+        self._size = len(texts)
+        self._vocabulary: dict[str, int] = {}
+        numbers = [self._vocabulary.setdefault(term, len(self._vocabulary)) for terms in texts for term in terms]
+        lengths = np.fromiter(map(len, texts), dtype=np.int64, count=self._size)
+        places = np.asarray(numbers, dtype=np.int64) * self._size + np.repeat(np.arange(self._size), lengths)
+        pairs, counts = np.unique(places, return_counts=True)
+        term_of, text_of = np.divmod(pairs, max(1, self._size))
+        frequency = np.bincount(term_of, minlength=len(self._vocabulary))
+        average = lengths.mean() if lengths.any() else 1.0
+        norm = K1 * (1 - B + B * lengths / average)
+        saturation = np.minimum(1.0, counts * (K1 + 1) / (counts + norm[text_of]))
+        self._idf = _idf(frequency, self._size)
+        self._starts = np.concatenate(([0], np.cumsum(frequency)))
+        self._texts = text_of.astype(np.int32)
+        self._weights = (self._idf[term_of] * saturation).astype(np.float32)
+
+    @property
+    def nbytes(self) -> int:
+        """Return an estimate of the memory it takes, vocabulary included."""
+        arrays = sum(array.nbytes for array in (self._idf, self._starts, self._texts, self._weights))
+        return arrays + sys.getsizeof(self._vocabulary) + sum(map(sys.getsizeof, self._vocabulary))
+
+    def scores(self, terms: Iterable[str]) -> NDArray[np.float64]:
+        """Return the lexical score, 0 to 1, of every text in order; repeats in ``terms`` do not count."""
+        held = np.zeros(self._size)
+        total = 0.0
+        for term in sorted(set(terms)):
+            number = self._vocabulary.get(term)
+            if number is None:
+                total += float(_idf(np.zeros(1), self._size)[0])
+                continue
+            total += float(self._idf[number])
+            rows = slice(self._starts[number], self._starts[number + 1])
+            held[self._texts[rows]] += self._weights[rows]
+        return np.clip(held / total, 0.0, 1.0) if total > 0 else held
+
+
+def _idf(frequency: NDArray[np.number], size: int) -> NDArray[np.float64]:
+    idf: NDArray[np.float64] = np.log1p((size - frequency + 0.5) / (frequency + 0.5))
+    return idf

@@ -1,0 +1,155 @@
+"""What is counted and timed, in Prometheus' form. No label ever holds anything that names a user."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+METRICS_CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+Reading = Callable[[], float]
+"""Gives the present value of something that another object counts; may be called from any thread."""
+
+_FAST: Final = (0.00025, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_SLOW: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_COUNTS: Final = (0, 1, 2, 3, 5, 8, 10, 15, 20, 50, 100)
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Metrics:
+    """All metrics of one router, in a registry of its own. Every duration is in seconds.
+
+    Label values come from the configuration or from fixed lists; a route is a route's template, never a path.
+    """
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._watched = _Watched()
+        self._registry.register(self._watched)
+        self._requests = self._counter("requests", "HTTP requests answered", "route", "method", "status")
+        self._request_seconds = self._histogram("request_seconds", "Time to the last byte", _SLOW, "route")
+        self._overhead = self._histogram("router_overhead_seconds", "Time added to a chat request", _FAST)
+        self._upstream_seconds = self._histogram(
+            "upstream_seconds", "Time until a backend's answer began", _SLOW, "model", "backend"
+        )
+        self._failovers = self._counter(
+            "upstream_failovers", "Backends passed over after a failure", "model", "backend"
+        )
+        self._memory = self._counter("memory_requests", "Chat requests by memory status", "status", "decision")
+        self._retrieval_seconds = self._histogram("retrieval_seconds", "Time of a memory retrieval", _FAST)
+        self._retrieval_results = self._histogram("retrieval_results", "Memories found by a retrieval", _COUNTS)
+        self._injected = self._counter("memories_injected", "Memories put into prompts")
+        self._stored = self._counter("memories_stored", "Memories written from finished turns")
+        self._skipped = self._counter("turns_skipped", "Finished turns not worth storing", "reason")
+        self._truncated = self._counter("contents_truncated", "Contents cut to the largest size of a memory")
+        self._store_operations = self._counter("store_operations", "Store calls", "backend", "operation", "outcome")
+        self._store_seconds = self._histogram(
+            "store_operation_seconds", "Time of a store call", _FAST, "backend", "operation"
+        )
+        self._embeddings = self._counter("embeddings", "Texts sent to the embedder", "model", "outcome")
+        self._embedding_seconds = self._histogram("embedding_seconds", "Time of an embedder call", _FAST, "model")
+        self._errors = self._counter("errors", "Requests that ended in an error", "kind")
+
+    def request(self, *, route: str | None, method: str, status: int, seconds: float) -> None:
+        """Count one answered request; ``route`` is the template that matched, None where none did."""
+        name = route or "other"
+        self._requests.labels(name, method if method in _METHODS else "other", str(status)).inc()
+        self._request_seconds.labels(name).observe(seconds)
+
+    def router_overhead(self, seconds: float) -> None:
+        """Note the time that the router added to a chat request before the upstream's answer began."""
+        self._overhead.observe(seconds)
+
+    def upstream(self, *, model: str, backend: str, seconds: float) -> None:
+        """Note how long a backend took until its answer began."""
+        self._upstream_seconds.labels(model, backend).observe(seconds)
+
+    def failover(self, *, model: str, backend: str) -> None:
+        """Count a backend that failed and was passed over for the next one."""
+        self._failovers.labels(model, backend).inc()
+
+    def memory_status(self, status: str, decision: str) -> None:
+        """Count a chat request under its one memory status; ``decision`` is empty where none matched."""
+        self._memory.labels(status, decision).inc()
+
+    def retrieval(self, *, seconds: float, results: int) -> None:
+        """Note one retrieval and how many memories it found."""
+        self._retrieval_seconds.observe(seconds)
+        self._retrieval_results.observe(results)
+
+    def injected(self, count: int) -> None:
+        """Count memories that went into a prompt."""
+        self._injected.inc(count)
+
+    def stored(self, count: int) -> None:
+        """Count memories written from a finished turn."""
+        self._stored.inc(count)
+
+    def skipped(self, reason: str) -> None:
+        """Count a finished turn that was not stored; ``reason`` is one of a fixed list of words."""
+        self._skipped.labels(reason).inc()
+
+    def truncated(self, count: int) -> None:
+        """Count contents that were cut to the largest size of a memory."""
+        self._truncated.inc(count)
+
+    def store_operation(self, *, backend: str, operation: str, outcome: str, seconds: float) -> None:
+        """Note one store call; see ``memrouter.stores.instrumented``."""
+        self._store_operations.labels(backend, operation, outcome).inc()
+        self._store_seconds.labels(backend, operation).observe(seconds)
+
+    def embedding(self, *, model: str, texts: int, outcome: str, seconds: float) -> None:
+        """Note one embedder call; see ``memrouter.embeddings.instrumented``."""
+        self._embeddings.labels(model, outcome).inc(texts)
+        self._embedding_seconds.labels(model).observe(seconds)
+
+    def error(self, kind: str) -> None:
+        """Count a request that ended in an error; ``kind`` is the error's code from ``memrouter.api.errors``."""
+        self._errors.labels(kind).inc()
+
+    def watch_queue(self, *, depth: Reading, dropped: Reading, done: Reading, failed: Reading) -> None:
+        """Show the queue of turns that wait to be stored."""
+        self._watched.gauge("store_queue_depth", "Finished turns that wait to be stored", depth)
+        self._watched.counter("store_queue_dropped", "Turns dropped because the queue was full", dropped)
+        self._watched.counter("store_queue_done", "Turns stored from the queue", done)
+        self._watched.counter("store_queue_failed", "Turns given up after failures", failed)
+
+    def watch_working_set(self, *, hits: Reading, misses: Reading, size: Reading) -> None:
+        """Show the working set of ranked texts; ``size`` in bytes."""
+        self._watched.counter("working_set_hits", "Retrievals answered from the working set", hits)
+        self._watched.counter("working_set_misses", "Retrievals that had to load the owner's memories", misses)
+        self._watched.gauge("working_set_bytes", "Size of the working set", size)
+
+    def watch_embedding_cache(self, *, hits: Reading, misses: Reading) -> None:
+        """Show the cache in front of the embedder."""
+        self._watched.counter("embedding_cache_hits", "Texts whose vector was at hand", hits)
+        self._watched.counter("embedding_cache_misses", "Texts that had to be embedded", misses)
+
+    def render(self) -> bytes:
+        """Return everything in Prometheus' text format, of type ``METRICS_CONTENT_TYPE``; safe in any thread."""
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(name, help_text, labels, namespace="memrouter", registry=self._registry)
+
+    def _histogram(self, name: str, help_text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, help_text, labels, namespace="memrouter", buckets=buckets, registry=self._registry)
+
+
+class _Watched(Collector):
+    """Values that other objects count and that are read when the metrics are asked for."""
+
+    def __init__(self) -> None:
+        self._readings: dict[str, tuple[type[CounterMetricFamily | GaugeMetricFamily], str, Reading]] = {}
+
+    def counter(self, name: str, help_text: str, reading: Reading) -> None:
+        self._readings[f"memrouter_{name}"] = (CounterMetricFamily, help_text, reading)
+
+    def gauge(self, name: str, help_text: str, reading: Reading) -> None:
+        self._readings[f"memrouter_{name}"] = (GaugeMetricFamily, help_text, reading)
+
+    def collect(self) -> Iterator[Metric]:
+        for name, (family, help_text, reading) in list(self._readings.items()):
+            yield family(name, help_text, value=reading())

@@ -1,0 +1,253 @@
+"""Builds every object from the settings and owns the order of opening and closing. The only place that wires."""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Mapping
+from typing import Self
+
+from memrouter.clock import Clock
+from memrouter.config.settings import Settings
+from memrouter.embeddings.cached import CachedEmbedder
+from memrouter.embeddings.factory import open_embedder
+from memrouter.embeddings.instrumented import InstrumentedEmbedder
+from memrouter.embeddings.tokens import TokenCounter
+from memrouter.errors import EmbeddingError, StoreUnavailable
+from memrouter.jobs.queue import JobQueue
+from memrouter.memory.ids import IdFactory
+from memrouter.memory.retrieve import Retriever
+from memrouter.memory.service import MemoryService
+from memrouter.memory.words import Analyzer
+from memrouter.memory.working_set import WorkingSet
+from memrouter.memory.writer import Accessed, FinishedTurn, TurnWriter
+from memrouter.observability.metrics import Metrics
+from memrouter.router.builtin.header_mutation import HeaderMutation
+from memrouter.router.builtin.memory_plugin import MemoryRecall
+from memrouter.router.builtin.memory_policies import RoutePolicies
+from memrouter.router.builtin.system_prompt import SystemPrompt
+from memrouter.router.decision import DecisionEngine
+from memrouter.router.pipeline import Pipeline
+from memrouter.router.plugins import PluginChain
+from memrouter.router.selection import ModelCatalog
+from memrouter.router.signals.factory import signal_evaluators
+from memrouter.stores.base import MemoryStore
+from memrouter.stores.factory import open_store
+from memrouter.stores.instrumented import InstrumentedStore
+from memrouter.upstream.client import HttpUpstream
+
+logger = logging.getLogger(__name__)
+
+STORE_RETRIES = 5
+RETRY_DELAY_SECONDS = 0.5
+ACCESS_QUEUE = 10_000
+LEAST_DRAIN_SECONDS = 1.0
+
+
+class Runtime:
+    """A running router without its HTTP side.
+
+    Attributes:
+        settings: What it was built from.
+        metrics: Everything that is counted.
+        clock: Tells the time.
+        catalog: The models that clients can name.
+        pipeline: The way of a chat request.
+        memory: The memory service; None where no route has memory.
+        upstream: The model servers.
+        default_threshold: The embedder's own threshold.
+    """
+
+    settings: Settings
+    metrics: Metrics
+    clock: Clock
+    catalog: ModelCatalog
+    pipeline: Pipeline
+    memory: MemoryService | None
+    upstream: HttpUpstream
+    default_threshold: float
+    _embedder: InstrumentedEmbedder
+
+    def __init__(self, settings: Settings, *, clock: Clock, rng: random.Random) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.metrics = Metrics()
+        self.memory = None
+        self._rng = rng
+        self._resources = contextlib.AsyncExitStack()
+        self._store: MemoryStore | None = None
+        self._stopping_since: float | None = None
+
+    @classmethod
+    async def open(cls, settings: Settings, *, env: Mapping[str, str], clock: Clock, rng: random.Random) -> Self:
+        """Return a router that can serve; ``aclose`` ends it.
+
+        Raises:
+            ConfigError: A part cannot be built as configured.
+            StoreError: The memory store cannot be opened.
+        """
+        runtime = cls(settings, clock=clock, rng=rng)
+        try:
+            await runtime._build(env)
+        except BaseException:
+            await runtime._resources.aclose()
+            raise
+        return runtime
+
+    @property
+    def stopping(self) -> bool:
+        """Return whether the router has been told to stop."""
+        return self._stopping_since is not None
+
+    def begin_shutdown(self) -> None:
+        """Note that the router is stopping; readiness fails from now on."""
+        if self._stopping_since is None:
+            self._stopping_since = self.clock.monotonic()
+
+    async def check_store(self) -> None:
+        """Prove that memories can be stored and found.
+
+        Raises:
+            StoreUnavailable: They cannot.
+        """
+        if self._store is not None:
+            await self._store.check()
+
+    async def check_embedder(self) -> None:
+        """Prove that text can be embedded.
+
+        Raises:
+            EmbeddingError: It cannot.
+        """
+        await self._embedder.embed(["ready"])
+
+    async def aclose(self) -> None:
+        """Finish what waits to be stored, within what is left of ``shutdown_seconds``, and close everything."""
+        self.begin_shutdown()
+        await self._resources.aclose()
+
+    async def _build(self, env: Mapping[str, str]) -> None:
+        settings, memory = self.settings, self.settings.memory
+        tokens = await asyncio.to_thread(TokenCounter.load)
+        embedder = await self._open_embedder(env, tokens)
+        policies = RoutePolicies(memory, settings.routing.decisions, default_threshold=self.default_threshold)
+        if policies.any_enabled:
+            self.memory = await self._open_memory(embedder)
+        self.catalog = ModelCatalog(settings)
+        self.upstream = HttpUpstream(
+            settings, env=env, clock=self.clock, rng=self._rng, on_failover=self.metrics.failover
+        )
+        self._resources.push_async_callback(self.upstream.aclose)
+        turns, accesses = self._open_queues()
+        recall = MemoryRecall(
+            service=self.memory,
+            policies=policies,
+            tokens=tokens,
+            metrics=self.metrics,
+            clock=self.clock,
+            max_seconds=memory.timeout_ms / 1000,
+            store=turns.offer,
+            count=accesses.offer,
+        )
+        decisions = settings.routing.decisions
+        self.pipeline = Pipeline(
+            signals=signal_evaluators(settings.routing.signals, embedder=embedder, tokens=tokens),
+            decisions=DecisionEngine(decisions),
+            catalog=self.catalog,
+            plugins=PluginChain(
+                [SystemPrompt.from_decisions(decisions), recall, HeaderMutation.from_decisions(decisions)]
+            ),
+            upstream=self.upstream,
+            metrics=self.metrics,
+            clock=self.clock,
+            rng=self._rng,
+        )
+
+    async def _open_embedder(self, env: Mapping[str, str], tokens: TokenCounter) -> InstrumentedEmbedder:
+        dimension = _store_dimension(self.settings)
+        cached: CachedEmbedder = await open_embedder(
+            self.settings.memory, env=env, dimension=dimension, tokenizer=tokens.tokenizer
+        )
+        self._resources.push_async_callback(cached.aclose)
+        self.metrics.watch_embedding_cache(hits=lambda: cached.hits, misses=lambda: cached.misses)
+        self.default_threshold = cached.info.default_threshold
+        self._embedder = InstrumentedEmbedder(cached, observer=self.metrics, clock=self.clock)
+        return self._embedder
+
+    async def _open_memory(self, embedder: InstrumentedEmbedder) -> MemoryService:
+        memory, info = self.settings.memory, embedder.info
+        opened = await open_store(memory, dimension=info.dimension, embedding_model=info.model)
+        self._resources.push_async_callback(opened.aclose)
+        self._store = store = InstrumentedStore(opened, observer=self.metrics, clock=self.clock)
+        working_set = WorkingSet(max_bytes=memory.limits.working_set_bytes)
+        self._resources.push_async_callback(working_set.aclose)
+        self.metrics.watch_working_set(
+            hits=lambda: working_set.hits, misses=lambda: working_set.misses, size=lambda: working_set.nbytes
+        )
+        retriever = Retriever(
+            store=store,
+            embedder=embedder,
+            working_set=working_set,
+            analyzer=Analyzer(),
+            clock=self.clock,
+            scan_limit=memory.limits.scan_limit,
+        )
+        ids = IdFactory(self.clock, self._rng)
+        return MemoryService(store=store, embedder=embedder, retriever=retriever, clock=self.clock, ids=ids)
+
+    def _open_queues(self) -> tuple[JobQueue[FinishedTurn], JobQueue[Accessed]]:
+        """Return the queues of turns to store and of accesses to count; both are drained before the store closes."""
+        limits = self.settings.memory.limits
+        writer = None if self.memory is None else TurnWriter(service=self.memory, metrics=self.metrics)
+
+        async def store(turn: FinishedTurn) -> None:
+            if writer is not None:
+                await writer.store(turn)
+
+        async def count(accessed: Accessed) -> None:
+            if writer is not None:
+                await writer.count(accessed)
+
+        turns = JobQueue(
+            store,
+            capacity=limits.store_queue,
+            workers=limits.store_workers,
+            on_drop=lambda _: logger.warning("a finished turn was dropped: the queue of turns to store is full"),
+            on_error=lambda error: logger.error("a finished turn could not be stored: %s", error),
+            retries=STORE_RETRIES,
+            retry_delay=RETRY_DELAY_SECONDS,
+            retry_on=(StoreUnavailable, EmbeddingError),
+        )
+        accesses = JobQueue(
+            count,
+            capacity=ACCESS_QUEUE,
+            workers=1,
+            on_drop=lambda _: None,
+            on_error=lambda error: logger.warning("an access could not be counted: %s", error),
+        )
+        self.metrics.watch_queue(
+            depth=lambda: turns.depth,
+            dropped=lambda: turns.dropped,
+            done=lambda: turns.done,
+            failed=lambda: turns.failed,
+        )
+        self._resources.push_async_callback(self._drain, turns, accesses)
+        return turns, accesses
+
+    async def _drain(self, turns: JobQueue[FinishedTurn], accesses: JobQueue[Accessed]) -> None:
+        since = self._stopping_since if self._stopping_since is not None else self.clock.monotonic()
+        spent = self.clock.monotonic() - since
+        left = await turns.drain(max(LEAST_DRAIN_SECONDS, self.settings.global_.server.shutdown_seconds - spent))
+        if left:
+            logger.error("%d finished turn(s) could not be stored before the deadline", left)
+        await turns.aclose()
+        await accesses.drain(LEAST_DRAIN_SECONDS)
+        await accesses.aclose()
+
+
+def _store_dimension(settings: Settings) -> int | None:
+    """Return the dimension that the store's section names, if any."""
+    memory = settings.memory
+    blocks = {"valkey": memory.valkey, "milvus": memory.milvus}
+    block = blocks.get(memory.effective_backend)
+    return None if block is None else block.dimension

@@ -1,0 +1,40 @@
+"""Opens the store that the configuration chose. A driver is imported only when its backend is."""
+
+from memrouter.config.memory import MemorySettings
+from memrouter.errors import ConfigError, ConfigProblem
+from memrouter.stores.base import MemoryStore
+
+
+async def open_store(settings: MemorySettings, *, dimension: int, embedding_model: str) -> MemoryStore:
+    """Return the configured store, open and ready; the caller closes it with ``aclose``.
+
+    Args:
+        settings: ``global.stores.memory``.
+        dimension: Length of the embedder's vectors.
+        embedding_model: Name of the embedder's model.
+
+    Raises:
+        ConfigError: This version does not have the backend.
+        SchemaMismatch: What is stored was made by another version, model or dimension.
+        StoreUnavailable: The backend cannot be reached or opened.
+    """
+    backend = settings.effective_backend
+    match backend:
+        case "sqlite":
+            from memrouter.stores.sqlite.store import SqliteStore
+
+            return await SqliteStore.open(settings.sqlite, dimension=dimension, embedding_model=embedding_model)
+        case "valkey" | "milvus":
+            raise ConfigError(
+                [
+                    ConfigProblem(
+                        file="<configuration>",
+                        line=None,
+                        key="global.stores.memory.backend",
+                        found=backend if settings.backend else f"no backend, and a {backend} block that implies it",
+                        allowed="sqlite",
+                        hint=f"This version keeps memories only in sqlite; {backend} comes with a later version. "
+                        "Set backend: sqlite",
+                    )
+                ]
+            )

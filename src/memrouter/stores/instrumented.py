@@ -1,0 +1,125 @@
+"""A store that tells an observer how long every call took and how it ended."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from memrouter.clock import Clock
+from memrouter.errors import MemoryConflict, SchemaMismatch, StoreUnavailable
+from memrouter.models.memory import MemoryRecord, Scope
+from memrouter.stores.base import Capabilities, MemoryStore
+from memrouter.stores.query import Candidates, Filter, ListQuery, Page, Patch, ScopeStats, StoreQuery
+
+
+class StoreObserver(Protocol):
+    """Is told of every store call."""
+
+    def store_operation(self, *, backend: str, operation: str, outcome: str, seconds: float) -> None:
+        """Note one call.
+
+        Args:
+            backend: Short name of the store.
+            operation: Name of the method.
+            outcome: ``ok``, ``unavailable``, ``mismatch``, ``conflict``, ``error`` or ``cancelled``.
+            seconds: How long it took.
+        """
+        ...
+
+
+class InstrumentedStore:
+    """Satisfies ``MemoryStore``; behaves as ``inner`` does.
+
+    Args:
+        inner: The store that does the work; closed with this one.
+        observer: Is told of every call.
+        clock: Times the calls.
+    """
+
+    def __init__(self, inner: MemoryStore, *, observer: StoreObserver, clock: Clock) -> None:
+        self._inner = inner
+        self._observer = observer
+        self._clock = clock
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the inner store is."""
+        return self._inner.capabilities
+
+    async def create(self, records: Sequence[MemoryRecord], *, unique_content: bool = False) -> list[str]:
+        """See ``MemoryStore.create``."""
+        async with self._observed("create"):
+            return await self._inner.create(records, unique_content=unique_content)
+
+    async def get(self, scope: Scope, ids: Sequence[str], *, now: int) -> list[MemoryRecord]:
+        """See ``MemoryStore.get``."""
+        async with self._observed("get"):
+            return await self._inner.get(scope, ids, now=now)
+
+    async def list(self, scope: Scope, query: ListQuery) -> Page:
+        """See ``MemoryStore.list``."""
+        async with self._observed("list"):
+            return await self._inner.list(scope, query)
+
+    async def search(self, scope: Scope, query: StoreQuery) -> Candidates:
+        """See ``MemoryStore.search``."""
+        async with self._observed("search"):
+            return await self._inner.search(scope, query)
+
+    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
+        """See ``MemoryStore.update``."""
+        async with self._observed("update"):
+            return await self._inner.update(scope, memory_id, patch)
+
+    async def touch(self, scope: Scope, ids: Sequence[str], *, now: int) -> int:
+        """See ``MemoryStore.touch``."""
+        async with self._observed("touch"):
+            return await self._inner.touch(scope, ids, now=now)
+
+    async def delete(self, scope: Scope, where: Filter) -> int:
+        """See ``MemoryStore.delete``."""
+        async with self._observed("delete"):
+            return await self._inner.delete(scope, where)
+
+    async def stats(self, scope: Scope, *, now: int) -> ScopeStats:
+        """See ``MemoryStore.stats``."""
+        async with self._observed("stats"):
+            return await self._inner.stats(scope, now=now)
+
+    async def check(self) -> None:
+        """See ``MemoryStore.check``."""
+        async with self._observed("check"):
+            await self._inner.check()
+
+    async def aclose(self) -> None:
+        """Close the inner store."""
+        await self._inner.aclose()
+
+    @asynccontextmanager
+    async def _observed(self, operation: str) -> AsyncIterator[None]:
+        begun = self._clock.monotonic()
+        outcome = "cancelled"
+        try:
+            yield
+            outcome = "ok"
+        except Exception as error:
+            outcome = _outcome(error)
+            raise
+        finally:
+            self._observer.store_operation(
+                backend=self.capabilities.backend,
+                operation=operation,
+                outcome=outcome,
+                seconds=self._clock.monotonic() - begun,
+            )
+
+
+def _outcome(error: Exception) -> str:
+    match error:
+        case StoreUnavailable():
+            return "unavailable"
+        case SchemaMismatch():
+            return "mismatch"
+        case MemoryConflict():
+            return "conflict"
+        case _:
+            return "error"

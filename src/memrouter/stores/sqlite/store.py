@@ -1,0 +1,142 @@
+"""The embedded store: one SQLite file, exact vector search, words through FTS5."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from memrouter.config.memory import SqliteSettings
+from memrouter.errors import StoreUnavailable
+from memrouter.models.memory import MemoryRecord, Scope
+from memrouter.stores.base import Capabilities
+from memrouter.stores.query import Candidates, Filter, ListQuery, Page, Patch, ScopeStats, StoreQuery
+from memrouter.stores.sqlite.connection import connect, create_file, database_path
+from memrouter.stores.sqlite.errors import DriverError, translated
+from memrouter.stores.sqlite.reads import Reads, stats
+from memrouter.stores.sqlite.schema import prepare
+from memrouter.stores.sqlite.search import Search
+from memrouter.stores.sqlite.workers import Reader, Writer
+from memrouter.stores.sqlite.writes import Writes, delete, prove_writable, touch
+
+
+class SqliteStore:
+    """Satisfies ``MemoryStore`` with one file, which several processes may share.
+
+    A write that returned survives a killed process, and with ``synchronous: full`` a power cut. Reads do not wait
+    for writes.
+
+    What a deletion leaves: the row, its vector and its index entries are overwritten in the file
+    (``secure_delete``). Until the next checkpoint, at the latest ``aclose``, the write-ahead log beside the file
+    may still hold old pages; single words of a deleted text may stand in the pages of the word index until FTS5
+    merges them, also at the latest at ``aclose`` (where that would take long: a later one). No query sees either.
+    A digest of the user id and the generation number stay for good.
+    """
+
+    def __init__(self, path: Path, writer: Writer, reader: Reader, *, capabilities: Capabilities) -> None:
+        dimension, model = capabilities.dimension, capabilities.embedding_model
+        self._path = path
+        self._inode = _inode(path)
+        self._writer = writer
+        self._reader = reader
+        self._capabilities = capabilities
+        self._reads = Reads(dimension=dimension, embedding_model=model)
+        self._writes = Writes(self._reads, dimension=dimension, embedding_model=model)
+        self._search = Search(dimension=dimension, embedding_model=model)
+
+    @classmethod
+    async def open(cls, settings: SqliteSettings, *, dimension: int, embedding_model: str) -> "SqliteStore":
+        """Open the file, made where it does not exist, and bring its schema up to date.
+
+        Raises:
+            SchemaMismatch: Not a memrouter database, a newer one, or one with other vectors; the file is unchanged.
+            StoreUnavailable: The file cannot be opened or written, or is locked.
+        """
+        return await asyncio.to_thread(cls._open, settings, dimension, embedding_model)
+
+    @classmethod
+    def _open(cls, settings: SqliteSettings, dimension: int, embedding_model: str) -> "SqliteStore":
+        path = database_path(settings.path)
+        place = str(path)
+        create_file(path)
+        try:
+            with ExitStack() as undo:
+                writing = undo.enter_context(closing(connect(path, synchronous=settings.synchronous)))
+                prepare(writing, path, dimension=dimension, embedding_model=embedding_model)
+                reading = undo.enter_context(closing(connect(path, synchronous=settings.synchronous)))
+                reading.execute("PRAGMA query_only = ON")
+                undo.pop_all()
+        except DriverError as error:
+            raise translated(error, place=place) from None
+        return cls(
+            path,
+            Writer(writing, place=place, name="writer"),
+            Reader(reading, place=place, name="reader"),
+            capabilities=Capabilities("sqlite", dimension, embedding_model, exact=True),
+        )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See ``MemoryStore.capabilities``."""
+        return self._capabilities
+
+    async def create(self, records: Sequence[MemoryRecord], *, unique_content: bool = False) -> list[str]:
+        """See ``MemoryStore.create``.
+
+        An id that exists already is no conflict where ``unique_content`` finds the content: a repeated call is
+        answered as the first one was.
+        """
+        wanted = tuple(records)
+        return await self._writer.run(lambda connection: self._writes.create(connection, wanted, unique_content))
+
+    async def get(self, scope: Scope, ids: Sequence[str], *, now: int) -> list[MemoryRecord]:
+        """See ``MemoryStore.get``."""
+        return await self._reader.run(lambda connection: self._reads.get(connection, scope, ids, now))
+
+    async def list(self, scope: Scope, query: ListQuery) -> Page:
+        """See ``MemoryStore.list``."""
+        return await self._reader.run(lambda connection: self._reads.page(connection, scope, query))
+
+    async def search(self, scope: Scope, query: StoreQuery) -> Candidates:
+        """See ``MemoryStore.search``.
+
+        Raises:
+            SchemaMismatch: The query's vector does not fit the store.
+        """
+        return await self._reader.run(lambda connection: self._search(connection, scope, query))
+
+    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
+        """See ``MemoryStore.update``."""
+        return await self._writer.run(lambda connection: self._writes.update(connection, scope, memory_id, patch))
+
+    async def touch(self, scope: Scope, ids: Sequence[str], *, now: int) -> int:
+        """See ``MemoryStore.touch``."""
+        return await self._writer.run(lambda connection: touch(connection, scope, ids, now))
+
+    async def delete(self, scope: Scope, where: Filter) -> int:
+        """See ``MemoryStore.delete``; the class says what is left in the file, and for how long."""
+        return await self._writer.run(lambda connection: delete(connection, scope, where))
+
+    async def stats(self, scope: Scope, *, now: int) -> ScopeStats:
+        """See ``MemoryStore.stats``."""
+        return await self._reader.run(lambda connection: stats(connection, scope, now))
+
+    async def check(self) -> None:
+        """See ``MemoryStore.check``: commits a write, reads, and sees that the file is still in its place."""
+        await self._writer.run(prove_writable)
+        await self._reader.run(lambda connection: connection.execute("SELECT value FROM meta").fetchall())
+        if await asyncio.to_thread(_inode, self._path) != self._inode:
+            raise StoreUnavailable(
+                f"the memory database {self._path} was removed or replaced while in use; restart memrouter"
+            )
+
+    async def aclose(self) -> None:
+        """See ``MemoryStore.aclose``; empties the write-ahead log into the file."""
+        await self._reader.aclose()
+        await self._writer.aclose()
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None

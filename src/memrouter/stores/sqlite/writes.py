@@ -1,0 +1,145 @@
+"""Writes. Each runs inside one write transaction of the caller, which undoes it as a whole when it raises."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+
+from memrouter.errors import MemoryConflict
+from memrouter.models.memory import MemoryRecord, Scope
+from memrouter.stores.query import Filter, Patch
+from memrouter.stores.sqlite.compile import Value, in_scope, matching, unexpired, visible
+from memrouter.stores.sqlite.erasure import mark_erased
+from memrouter.stores.sqlite.reads import Reads, owner_row
+from memrouter.stores.sqlite.rows import INSERT, digest, require_model, to_row
+from memrouter.stores.vectors import to_bytes
+
+
+class Writes:
+    """The writes of one database; knows the form of its vectors."""
+
+    def __init__(self, reads: Reads, *, dimension: int, embedding_model: str) -> None:
+        self._reads = reads
+        self._dimension = dimension
+        self._embedding_model = embedding_model
+
+    def create(
+        self, connection: sqlite3.Connection, records: Sequence[MemoryRecord], unique_content: bool
+    ) -> list[str]:
+        """See ``MemoryStore.create``."""
+        repeated = [memory_id for memory_id, number in Counter(r.id for r in records).items() if number > 1]
+        if repeated:
+            raise MemoryConflict(repeated)
+        kept, taken, owners = [], [], set()
+        for record in records:
+            owner = _owner_key(connection, record)
+            twin = _twin(connection, owner, record) if unique_content else None
+            kept.append(twin or record.id)
+            if twin is None and _exists(connection, record.id):
+                taken.append(record.id)
+            elif twin is None:
+                self._insert(connection, owner, record)
+                owners.add(owner)
+        if taken:
+            raise MemoryConflict(taken)
+        for owner in owners:
+            _raise_generation(connection, owner)
+        return kept
+
+    def update(self, connection: sqlite3.Connection, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
+        """See ``MemoryStore.update``."""
+        owner, _ = owner_row(connection, scope)
+        changes = self._changes(patch)
+        clause = in_scope(owner, scope.project_id, ids=[memory_id]) & unexpired(patch.updated_at)
+        assignments = ", ".join(f"{column} = ?" for column in changes)
+        changed = connection.execute(
+            f"UPDATE memories AS m SET {assignments} WHERE {clause.sql}",  # noqa: S608 - fixed names, values apart
+            (*changes.values(), *clause.values),
+        ).rowcount
+        if not changed:
+            return None
+        if patch.content is not None:
+            mark_erased(connection)
+        _raise_generation(connection, owner)
+        return self._reads.records(connection, in_scope(owner, scope.project_id, ids=[memory_id]))[0]
+
+    def _insert(self, connection: sqlite3.Connection, owner: int, record: MemoryRecord) -> None:
+        row = to_row(record, owner, dimension=self._dimension, embedding_model=self._embedding_model)
+        key = connection.execute(INSERT, row).lastrowid
+        if record.access_count or record.last_accessed is not None:
+            connection.execute("INSERT INTO access VALUES (?, ?, ?)", (key, record.access_count, record.last_accessed))
+
+    def _changes(self, patch: Patch) -> dict[str, Value | float]:
+        """Return the columns that a patch sets."""
+        changes: dict[str, Value | float | None] = {
+            "type": patch.type,
+            "importance": patch.importance,
+            "expires_at": patch.expires_at,
+            "superseded_by": patch.superseded_by,
+        }
+        text = (patch.content, patch.embedding, patch.embedding_model)
+        if patch.content is not None and patch.embedding is not None and patch.embedding_model is not None:
+            require_model(patch.embedding_model, embedding_model=self._embedding_model)
+            changes["content"] = patch.content
+            changes["digest"] = digest(patch.content)
+            changes["embedding"] = to_bytes(patch.embedding, dimension=self._dimension)
+        elif any(part is not None for part in text):
+            raise ValueError("content, embedding and embedding_model of a patch go together")
+        return {"updated_at": patch.updated_at} | {name: value for name, value in changes.items() if value is not None}
+
+
+def touch(connection: sqlite3.Connection, scope: Scope, ids: Sequence[str], now: int) -> int:
+    """See ``MemoryStore.touch``."""
+    owner, _ = owner_row(connection, scope)
+    clause = in_scope(owner, scope.project_id, ids=ids) & visible(now)
+    return connection.execute(
+        "INSERT INTO access (memory, access_count, last_accessed) "  # noqa: S608 - fixed text, values apart
+        f"SELECT m.key, 1, ? FROM memories AS m WHERE {clause.sql} "
+        "ON CONFLICT (memory) DO UPDATE SET access_count = access_count + 1, "
+        "last_accessed = max(coalesce(last_accessed, excluded.last_accessed), excluded.last_accessed)",
+        (now, *clause.values),
+    ).rowcount
+
+
+def delete(connection: sqlite3.Connection, scope: Scope, where: Filter) -> int:
+    """See ``MemoryStore.delete``."""
+    owner, _ = owner_row(connection, scope)
+    clause = matching(owner, scope.project_id, where)
+    removed = connection.execute(
+        f"DELETE FROM memories AS m WHERE {clause.sql}",  # noqa: S608 - fixed text, values apart
+        clause.values,
+    ).rowcount
+    if removed:
+        mark_erased(connection)
+        _raise_generation(connection, owner)
+    return removed
+
+
+def prove_writable(connection: sqlite3.Connection) -> None:
+    """Change a row, so that the commit has to reach the disk."""
+    connection.execute(
+        "INSERT INTO meta VALUES ('checks', '1') ON CONFLICT DO UPDATE SET value = CAST(value AS INTEGER) + 1"
+    )
+
+
+def _owner_key(connection: sqlite3.Connection, record: MemoryRecord) -> int:
+    scope = Scope(record.user_id, record.project_id)
+    connection.execute("INSERT INTO owners (owner, generation) VALUES (?, 0) ON CONFLICT DO NOTHING", (scope.owner,))
+    return owner_row(connection, scope)[0]
+
+
+def _twin(connection: sqlite3.Connection, owner: int, record: MemoryRecord) -> str | None:
+    """Return the id of a living memory of the same owner and project with the same content digest."""
+    clause = in_scope(owner, record.project_id) & visible(record.created_at)
+    row = connection.execute(
+        f"SELECT m.id FROM memories AS m WHERE {clause.sql} AND m.digest = ? LIMIT 1",  # noqa: S608 - fixed text
+        (*clause.values, digest(record.content)),
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _exists(connection: sqlite3.Connection, memory_id: str) -> bool:
+    return connection.execute("SELECT 1 FROM memories WHERE id = ?", (memory_id,)).fetchone() is not None
+
+
+def _raise_generation(connection: sqlite3.Connection, owner: int) -> None:
+    connection.execute("UPDATE owners SET generation = generation + 1 WHERE key = ?", (owner,))

@@ -1,0 +1,30 @@
+"""The contract of ``MemoryStore`` as a pytest suite, for every backend and every wrapper of one.
+
+A backend proves itself with a fixture ``store`` that gives an open, empty store, and a class::
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        async def store(self, tmp_path: Path) -> AsyncIterator[MemoryStore]:
+            store = await MyStore.open(...)
+            yield store
+            await store.aclose()
+
+The tests are coroutines: pytest-asyncio in ``auto`` mode runs them. Call
+``pytest.register_assert_rewrite("memrouter.testing.store_contract")`` in a conftest for readable failures.
+"""
+
+from memrouter.testing.store_contract.changing import ChangingContract
+from memrouter.testing.store_contract.creating import CreatingContract
+from memrouter.testing.store_contract.isolation import IsolationContract
+from memrouter.testing.store_contract.races import RaceContract
+from memrouter.testing.store_contract.reading import ReadingContract
+from memrouter.testing.store_contract.searching import SearchingContract
+
+
+class StoreContract(
+    CreatingContract, ReadingContract, ChangingContract, SearchingContract, IsolationContract, RaceContract
+):
+    """Every sentence of ``stores/base.py`` and ``stores/query.py`` as a test."""
+
+
+__all__ = ["StoreContract"]

@@ -1,0 +1,75 @@
+"""Which headers cross the router, in both directions. Pure."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_FRAMING = _HOP_BY_HOP | {"content-length", "accept-encoding", "expect"}
+_CONTROL = frozenset({"host", "x-disable-router-memory"})
+_CONTROL_PREFIX = "x-authz-"
+
+
+def forwardable(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the client's headers that a backend may see, names in lower case.
+
+    Left out are hop-by-hop headers (RFC 9110, 7.6.1) with those that Connection names, headers that describe this one
+    connection or body, and the router's own control headers. Values are text as ASGI servers give it, Latin-1; those
+    that are really UTF-8 come back as such, so that a client which writes UTF-8 sends the same bytes as without router.
+    """
+    lowered = {name.lower(): value for name, value in headers.items()}
+    dropped = _FRAMING | _CONTROL | _listed(lowered.get("connection", ""))
+    return {
+        name: _as_sent(value)
+        for name, value in lowered.items()
+        if name not in dropped and not name.startswith(_CONTROL_PREFIX)
+    }
+
+
+def outgoing(headers: Mapping[str, str], *, private: Collection[str], own: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of one upstream request.
+
+    Args:
+        headers: End-to-end headers, names in lower case; what would break the framing of the body is left out.
+        private: Names in lower case that no backend sees.
+        own: The backend's headers, names in lower case; they replace ``headers`` of the same name.
+    """
+    dropped = _FRAMING.union(private)
+    kept = {name: value for name, value in headers.items() if name not in dropped}
+    return {"content-type": "application/json", **kept, **own, "accept-encoding": "identity"}
+
+
+def relayable(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return a backend's headers that the client may see: all but hop-by-hop ones, in order, names in lower case.
+
+    ``content-length`` and ``content-encoding`` stay, because the body is relayed unchanged.
+    """
+    lowered = [(name.lower(), value) for name, value in headers]
+    connection = b",".join(value for name, value in lowered if name == b"connection")
+    dropped = {name.encode("latin-1") for name in _HOP_BY_HOP | _listed(connection.decode("latin-1"))}
+    return [(name, value) for name, value in lowered if name not in dropped]
+
+
+def _listed(connection: str) -> set[str]:
+    return {name.strip().lower() for name in connection.split(",")}
+
+
+def _as_sent(value: str) -> str:
+    if value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value

@@ -1,0 +1,58 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memrouter.upstream.headers import forwardable, outgoing, relayable
+
+NAMES = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-", min_size=1, max_size=20)
+VALUES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=30)
+
+
+def test_end_to_end_headers_reach_the_backend() -> None:
+    headers = {"authorization": "Bearer a", "x-forwarded-for": "10.0.0.1", "cookie": "a=b", "x-trace": "1"}
+    assert forwardable(headers) == headers
+
+
+def test_hop_by_hop_framing_and_control_headers_stop_at_the_router() -> None:
+    stopped = [
+        "Connection", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Proxy-Authorization", "Host",
+        "Content-Length", "Accept-Encoding", "Expect", "X-Authz-User-Id", "X-AUTHZ-anything", "x-disable-router-memory",
+    ]  # fmt: skip
+    assert forwardable(dict.fromkeys(stopped, "x")) == {}
+
+
+def test_headers_named_by_connection_stop_at_the_router() -> None:
+    assert forwardable({"connection": "close, X-Secret ,", "x-secret": "1", "x-open": "2"}) == {"x-open": "2"}
+    answer = [(b"Connection", b"X-Secret"), (b"X-Secret", b"1"), (b"connection", b"x-other"), (b"x-other", b"2")]
+    assert relayable([*answer, (b"X-Open", b"3")]) == [(b"x-open", b"3")]
+
+
+def test_values_that_are_utf8_are_sent_as_utf8() -> None:
+    as_asgi_gives_it = "Grüße".encode().decode("latin-1")
+    assert forwardable({"x-title": as_asgi_gives_it}) == {"x-title": "Grüße"}
+    assert forwardable({"x-title": "Gr\xfc"}) == {"x-title": "Gr\xfc"}
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=8))
+def test_forwardable_never_raises_and_lowers_names(headers: dict[str, str]) -> None:
+    assert all(name == name.lower() for name in forwardable(headers))
+
+
+def test_a_backends_own_headers_replace_the_clients() -> None:
+    sent = outgoing(
+        {"authorization": "Bearer client", "content-length": "3", "x-user": "ann", "content-type": "text/plain"},
+        private={"x-user"},
+        own={"authorization": "Bearer backend", "x-extra": "1"},
+    )
+    assert sent == {
+        "authorization": "Bearer backend",
+        "content-type": "text/plain",
+        "x-extra": "1",
+        "accept-encoding": "identity",
+    }
+
+
+def test_length_encoding_and_repeated_headers_reach_the_client_in_order() -> None:
+    answer = [(b"Content-Length", b"3"), (b"Content-Encoding", b"br"), (b"Set-Cookie", b"a"), (b"Set-Cookie", b"b")]
+    assert relayable([(b"Transfer-Encoding", b"chunked"), (b"Proxy-Authenticate", b"x"), *answer]) == [
+        (name.lower(), value) for name, value in answer
+    ]
