@@ -72,7 +72,7 @@ async def test_an_announced_length_that_lies_does_not_raise_the_limit() -> None:
         await read_body(request, LIMIT)
 
 
-@pytest.mark.parametrize("length", [b"", b"ten", b"-1", b"+1", b"1 1", b"1_0", "١".encode(), b"0x1"])
+@pytest.mark.parametrize("length", [b"", b"ten", b"-1", b"+1", b"1 1", b"1_0", b"\xd9\xa1", b"0x1"])
 async def test_a_malformed_length_is_refused(length: bytes) -> None:
     request, _ = request_of(b"1", length=length)
     with pytest.raises(InvalidRequest) as caught:
@@ -124,9 +124,10 @@ async def test_a_large_form_is_read_like_a_small_one() -> None:
 @given(st.binary(max_size=80) | st.text(max_size=80).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_bytes_are_a_form_or_an_invalid_request(body: bytes) -> None:
     try:
-        assert isinstance(decode_json(body, Outer), Outer)
-    except InvalidRequest as error:
-        assert error.param
+        form = decode_json(body, Outer)
+    except InvalidRequest:
+        return
+    assert isinstance(form, Outer)
 
 
 def test_a_described_body_stands_alone() -> None:

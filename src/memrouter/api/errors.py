@@ -178,7 +178,8 @@ def _body(message: str, kind: str, code: str, param: str | None) -> dict[str, An
 def _http_response(scope: Scope, error: Exception) -> JSONResponse:
     """Return the answer for an error that the framework raised: no such route, wrong method and the like."""
     status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR.value
-    headers = dict((error.headers if isinstance(error, HTTPException) else None) or {})
+    given = (error.headers if isinstance(error, HTTPException) else None) or {}
+    headers = {name.lower(): value for name, value in given.items()}
     if status == HTTPStatus.NOT_FOUND:
         message, code = "no such route; /docs lists them", "route_not_found"
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:

@@ -69,20 +69,26 @@ def _check_uniqueness(settings: Settings) -> Iterator[Finding]:
     yield from _repeated(_DECISIONS, "name", [decision.name for decision in settings.routing.decisions])
     for kind in ("keywords", "embeddings", "context", "conversation", "role_bindings"):
         yield from _repeated((*_SIGNALS, kind), "name", [rule.name for rule in getattr(signals, kind)])
-    yield from _repeated(("listeners",), "name", [listener.name for listener in settings.listeners])
-    addresses = [
-        (listener.address, listener.port) if listener.port else index
-        for index, listener in enumerate(settings.listeners)
-    ]
-    yield from _repeated(("listeners",), "port", addresses)
+    yield from _check_listeners(settings)
     yield from _check_auto_names(settings)
+
+
+def _check_listeners(settings: Settings) -> Iterator[Finding]:
+    names: list[Hashable] = []
+    addresses: list[Hashable] = []
+    for index, listener in enumerate(settings.listeners):
+        names.append(listener.name if "name" in listener.model_fields_set else index)
+        addresses.append((listener.address, listener.port) if listener.port else index)
+    yield from _repeated(("listeners",), "name", names)
+    yield from _repeated(("listeners",), "port", addresses)
 
 
 def _repeated(path: KeyPath, key: str, values: Sequence[Hashable]) -> Iterator[Finding]:
     first: dict[Hashable, int] = {}
     for index, value in enumerate(values):
         if first.setdefault(value, index) != index:
-            yield Finding((*path, index, key), f"one that {dotted((*path, first[value]))} does not have already")
+            allowed = f"one that {dotted((*path, first[value]))} does not have already"
+            yield Finding((*path, index, key), allowed, refers_to=path)
 
 
 def _check_auto_names(settings: Settings) -> Iterator[Finding]:

@@ -159,7 +159,8 @@ def _node(event: yaml.NodeEvent, anchors: dict[str, _Node], line: int) -> _Node:
             raise _Unreadable(line, "an alias inside the value that it names", "an alias after its anchor's value")
         return target
     if isinstance(event, yaml.ScalarEvent):
-        node = _Node("scalar", line, event.tag, text=event.value, plain=not event.style, complete=True)
+        is_plain = not event.style and event.tag is None
+        node = _Node("scalar", line, event.tag, text=event.value, plain=is_plain, complete=True)
     else:
         tag = event.tag if isinstance(event, yaml.CollectionStartEvent) else None
         node = _Node("list" if isinstance(event, yaml.SequenceStartEvent) else "mapping", line, tag)

@@ -20,7 +20,7 @@ class Finding:
         found: What stands there; empty = the value itself, shortened, secrets hidden.
         hint: The way out; may be empty.
         line: The line, where it is not the one of ``path``.
-        refers_to: For a name that nothing has: the part of the tree that should have it.
+        refers_to: For a name that nothing has, or two have: the list whose items are named.
     """
 
     path: KeyPath

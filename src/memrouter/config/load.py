@@ -21,6 +21,7 @@ from memrouter.config.source import Source
 from memrouter.errors import ConfigError, ConfigProblem
 
 _ROUNDS = 16
+_NAMING_KEYS = ("name", "role", "address", "port")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +127,13 @@ class _Loading:
                 text = self._substitution.expand(value)
             except Unfilled as fault:
                 is_hidden = is_secret(path, shape) and not is_one_reference(value)
-                self._refuse(path, fault.allowed, "(secret)" if is_hidden else fault.found, fault.hint)
+                if is_hidden:
+                    self._refuse(path, fault.allowed, "(secret)", "Write $$ for a dollar sign.")
+                else:
+                    self._refuse(path, fault.allowed, fault.found, fault.hint)
                 continue
             is_open = path in self._source.document.plain and is_one_reference(value)
-            is_typed = is_open and text and not (shape is not None and shape.is_text)
+            is_typed = is_open and text
             put(self._source.data, path, resolve_plain(text) if is_typed else text)
             self._source.filled[path] = value
 
@@ -196,9 +200,9 @@ class _Loading:
         return has_prefix(path, self._faulty) or any(faulty[: len(path)] == path for faulty in self._faulty)
 
     def _lacks_names(self, path: KeyPath) -> bool:
-        """Return whether an item of the list at ``path``, or what it is named, was left out as faulty."""
+        """Return whether an item of the list at ``path``, or what it is known by, was left out as faulty."""
         below = (faulty[len(path) + 1 :] for faulty in self._faulty if faulty[: len(path)] == path)
-        return has_prefix(path, self._faulty) or any(rest in ((), ("name",), ("role",)) for rest in below)
+        return has_prefix(path, self._faulty) or any(not rest or rest[0] in _NAMING_KEYS for rest in below)
 
     def _nearest(self, path: KeyPath) -> KeyPath:
         """Return what to leave out because of a fault at ``path``: its value, or what a value is missing in."""

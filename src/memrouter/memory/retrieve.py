@@ -19,7 +19,7 @@ MAX_QUERY_CHARS = 4000
 """Longer queries are searched by their first and last half of this many characters."""
 MIN_CANDIDATES = 50
 """Fewest candidates asked of each side for an owner over the scan limit; more where four times the limit is more."""
-INLINE_RECORDS = 4000
+INLINE_RECORDS = 2000
 """Corpora up to this size are ranked in the event loop: about 1 ms."""
 
 

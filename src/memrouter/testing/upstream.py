@@ -128,6 +128,7 @@ class ScriptedUpstream:
 
     Args:
         default: An answer, or a function that makes one from the request.
+        port: Where to listen; 0 takes a free port.
 
     Attributes:
         requests: What was received, in order.
@@ -135,7 +136,7 @@ class ScriptedUpstream:
         seen_disconnect: Set when a client went away in the middle of an answer.
     """
 
-    def __init__(self, default: Answer | Callable[[Received], Answer] | None = None) -> None:
+    def __init__(self, default: Answer | Callable[[Received], Answer] | None = None, *, port: int = 0) -> None:
         self.requests: list[Received] = []
         self.arrived = asyncio.Event()
         self.seen_disconnect = asyncio.Event()
@@ -143,7 +144,7 @@ class ScriptedUpstream:
         self._script: deque[Answer] = deque()
         self._connections: dict[object, int] = {}
         self._runner: web.ServerRunner | None = None
-        self._port = 0
+        self._port = port
 
     def script(self, *answers: Answer) -> None:
         """Add answers for the next requests."""
@@ -160,7 +161,7 @@ class ScriptedUpstream:
         return f"http://{self.endpoint}/v1"
 
     async def start(self) -> None:
-        """Listen on a free port of this machine; after ``aclose`` on the same one again."""
+        """Listen on this machine; after ``aclose`` on the same port again."""
         server = web.Server(self._handle, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await self._runner.setup()

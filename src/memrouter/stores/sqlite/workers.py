@@ -119,7 +119,11 @@ class Writer(Worker):
         """
         write = _Write(job)
         self._waiting.append(write)  # type: ignore[arg-type] # a write of any result; only its own caller reads it
-        self._submit(self._drain)
+        try:
+            self._submit(self._drain)
+        except StoreUnavailable:
+            if write.future.cancel():  # else a call before the closing has begun it already
+                raise
         return await self._result(write.future)
 
     def _drain(self) -> None:

@@ -1,0 +1,115 @@
+"""What is counted shows up under its name, and two routers do not share a registry."""
+
+import pytest
+from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
+
+from memrouter.observability.metrics import Metrics
+
+
+def samples(metrics: Metrics) -> dict[str, float]:
+    """Return every sample by its name and labels."""
+    return {
+        sample.name + "".join(f",{key}={value}" for key, value in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(metrics.render().decode())
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+def test_a_request_is_counted_and_timed(metrics: Metrics) -> None:
+    metrics.request(route="/v1/memory", method="GET", status=200, seconds=0.02)
+    metrics.request(route=None, method="BREW", status=404, seconds=0.001)
+    found = samples(metrics)
+    assert found["memrouter_requests_total,method=GET,route=/v1/memory,status=200"] == 1
+    assert found["memrouter_requests_total,method=other,route=other,status=404"] == 1
+    assert found["memrouter_request_seconds_sum,route=/v1/memory"] == pytest.approx(0.02)
+
+
+def test_overhead_is_told_apart_from_a_quarter_millisecond(metrics: Metrics) -> None:
+    metrics.router_overhead(0.0002)
+    metrics.router_overhead(0.0004)
+    found = samples(metrics)
+    assert found["memrouter_router_overhead_seconds_bucket,le=0.00025"] == 1
+    assert found["memrouter_router_overhead_seconds_bucket,le=0.0005"] == 2
+
+
+def test_every_event_has_its_own_name(metrics: Metrics) -> None:
+    metrics.upstream(model="qwen3", backend="local", seconds=0.5)
+    metrics.failover(model="qwen3", backend="local")
+    metrics.memory_status("used", "personalized_route")
+    metrics.retrieval(seconds=0.001, results=3)
+    metrics.injected(3)
+    metrics.stored(2)
+    metrics.skipped("greeting")
+    metrics.truncated(1)
+    metrics.store_operation(backend="sqlite", operation="search", outcome="ok", seconds=0.001)
+    metrics.embedding(model="hash-64", texts=4, outcome="ok", seconds=0.001)
+    metrics.error("store_unavailable")
+    found = samples(metrics)
+    expected = {
+        "memrouter_upstream_seconds_count,backend=local,model=qwen3": 1,
+        "memrouter_upstream_failovers_total,backend=local,model=qwen3": 1,
+        "memrouter_memory_requests_total,decision=personalized_route,status=used": 1,
+        "memrouter_retrieval_seconds_count": 1,
+        "memrouter_retrieval_results_sum": 3,
+        "memrouter_memories_injected_total": 3,
+        "memrouter_memories_stored_total": 2,
+        "memrouter_turns_skipped_total,reason=greeting": 1,
+        "memrouter_contents_truncated_total": 1,
+        "memrouter_store_operations_total,backend=sqlite,operation=search,outcome=ok": 1,
+        "memrouter_store_operation_seconds_count,backend=sqlite,operation=search": 1,
+        "memrouter_embeddings_total,model=hash-64,outcome=ok": 4,
+        "memrouter_embedding_seconds_count,model=hash-64": 1,
+        "memrouter_errors_total,kind=store_unavailable": 1,
+    }
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_watched_values_are_read_when_they_are_asked_for(metrics: Metrics) -> None:
+    values = {"depth": 3, "dropped": 1, "done": 7, "failed": 0, "hits": 5, "misses": 2, "size": 1024}
+    metrics.watch_queue(
+        depth=lambda: values["depth"],
+        dropped=lambda: values["dropped"],
+        done=lambda: values["done"],
+        failed=lambda: values["failed"],
+    )
+    metrics.watch_working_set(hits=lambda: values["hits"], misses=lambda: values["misses"], size=lambda: values["size"])
+    metrics.watch_embedding_cache(hits=lambda: values["hits"], misses=lambda: values["misses"])
+    assert samples(metrics)["memrouter_store_queue_depth"] == 3
+    values["depth"] = 4
+    found = samples(metrics)
+    assert found["memrouter_store_queue_depth"] == 4
+    assert found["memrouter_store_queue_dropped_total"] == 1
+    assert found["memrouter_store_queue_done_total"] == 7
+    assert found["memrouter_store_queue_failed_total"] == 0
+    assert found["memrouter_working_set_hits_total"] == 5
+    assert found["memrouter_working_set_misses_total"] == 2
+    assert found["memrouter_working_set_bytes"] == 1024
+    assert found["memrouter_embedding_cache_misses_total"] == 2
+
+
+def test_two_routers_count_apart_and_outside_the_global_registry(metrics: Metrics) -> None:
+    other = Metrics()
+    metrics.injected(1)
+    assert samples(other)["memrouter_memories_injected_total"] == 0
+    assert not [family for family in REGISTRY.collect() if family.name.startswith("memrouter")]
+
+
+def test_no_label_can_name_a_user(metrics: Metrics) -> None:
+    labels = {
+        "status", "decision", "route", "method", "model", "backend", "operation", "outcome", "reason", "kind", "le",
+    }  # fmt: skip
+    test_every_event_has_its_own_name(metrics)
+    metrics.request(route="/x", method="GET", status=200, seconds=0)
+    used = {
+        label
+        for family in text_string_to_metric_families(metrics.render().decode())
+        for sample in family.samples
+        for label in sample.labels
+    }
+    assert used == labels
