@@ -47,8 +47,10 @@ MEANINGS: Mapping[str, str] = {
     "routing.signals.role_bindings[].role": "A second name for the binding, which several bindings may share.",
     "global.router.auto_model_name": "One more such name.",
     f"{_MEMORY}.enabled": "Whether memory takes part where the route does not say otherwise.",
-    f"{_MEMORY}.embedding_model": "`wordllama` (bundled, offline), `openai` (the endpoint below), `bert` (extra `[bert]`), "
-    "`sentence-transformers` (extra of that name) or `hash` (tests). `MEMROUTER_EMBEDDING_MODEL` wins over it.",
+    f"{_MEMORY}.embedding_model": "`wordllama` (bundled, offline), `openai` (the endpoint below), "
+    "`bert` (extra `[bert]`), `sentence-transformers` (extra of that name), `hash` (tests). `MEMROUTER_EMBEDDING_MODEL` wins over it.",
+    f"{_MEMORY}.default_similarity_threshold": "Lowest `score` of a relevant memory; omitted = the embedder's own. "
+    "See [memory.md](memory.md#scores-and-thresholds).",
     f"{_MEMORY}.default_retrieval_limit": "Most memories that one request gets.",
     f"{_MEMORY}.hybrid_mode": "How both sides are fused; see [memory.md](memory.md#how-a-memory-is-found).",
     f"{_MEMORY}.embedding_endpoint.base_url": "Up to and including the version.",
@@ -56,7 +58,7 @@ MEANINGS: Mapping[str, str] = {
     f"{_MEMORY}.embedding_endpoint.dimension": "Length of the model's vectors.",
     f"{_MEMORY}.embedding_endpoint.timeout": "Seconds for one batch with its second try.",
     f"{_MEMORY}.embedding_endpoint.batch_size": "Most texts in one call.",
-    f"{_MEMORY}.embedding_endpoint.default_threshold": "Lowest `vector_score` that counts as relevant with this model.",
+    f"{_MEMORY}.embedding_endpoint.default_threshold": "Threshold of this model where the configuration names none.",
     f"{_MEMORY}.reflection.enabled": "Off: only the token budget applies.",
     f"{_MEMORY}.limits.store_workers": "Most turns that are stored at once.",
     f"{_MEMORY}.limits.embedding_cache_entries": "Texts whose vectors are kept between requests.",
@@ -118,7 +120,7 @@ def metrics_reference() -> str:
     rows = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
     for metric, labels in _families(metrics):
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
-        named = ", ".join(f"`{label}`" for label in labels) or "–"
+        named = ", ".join(f"`{label}`" for label in labels) or "none"
         rows.append(f"| `{name}` | {metric.type} | {named} | {metric.documentation} |")
     return "\n".join(rows)
 
@@ -129,7 +131,7 @@ def _zero() -> float:
 
 def _families(metrics: Metrics) -> Iterator[tuple[Metric, tuple[str, ...]]]:
     registry = metrics._registry  # noqa: SLF001 - a metric without a sample shows its labels nowhere else
-    found = {}
+    found: dict[str, tuple[Metric, tuple[str, ...]]] = {}
     for collector in list(registry._collector_to_names):  # noqa: SLF001 - the same
         labels = getattr(collector, "_labelnames", ())
         found |= {metric.name: (metric, labels) for metric in collector.collect()}

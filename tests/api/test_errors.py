@@ -42,23 +42,27 @@ EXPECTED = [
     (UnknownModel("which"), 404, "invalid_request_error", "model_not_found"),
     (MemoryConflict(["a"]), 409, "invalid_request_error", "memory_conflict"),
     (BodyTooLarge("big"), 413, "invalid_request_error", "body_too_large"),
-    (SchemaMismatch("reindex"), 500, "server_error", "store_error"),
-    (StoreError("odd"), 500, "server_error", "store_error"),
-    (UpstreamUnreachable("down"), 502, "server_error", "upstream_unreachable"),
-    (UpstreamError("broke"), 502, "server_error", "upstream_error"),
-    (StoreUnavailable("down"), 503, "server_error", "store_unavailable"),
-    (EmbeddingError("down"), 503, "server_error", "embedding_failed"),
+    (SchemaMismatch("reindex /var/x.db"), 500, "server_error", "store_error"),
+    (StoreError("odd /var/x.db"), 500, "server_error", "store_error"),
+    (UpstreamUnreachable("down at db.internal"), 502, "server_error", "upstream_unreachable"),
+    (UpstreamError("broke at gpu.internal"), 502, "server_error", "upstream_error"),
+    (StoreUnavailable("down at db.internal"), 503, "server_error", "store_unavailable"),
+    (EmbeddingError("down at db.internal"), 503, "server_error", "embedding_failed"),
     (Overloaded("full"), 503, "server_error", "overloaded"),
-    (UpstreamTimeout("silent"), 504, "server_error", "upstream_timeout"),
+    (UpstreamTimeout("silent at gpu.internal"), 504, "server_error", "upstream_timeout"),
 ]
 
 
 @pytest.mark.parametrize(("error", "status", "kind", "code"), EXPECTED, ids=lambda value: type(value).__name__)
 def test_each_error_has_its_status_type_and_code(error: MemrouterError, status: int, kind: str, code: str) -> None:
     assert error_response(error).status_code == status
-    assert error_body(error) == {
-        "error": {"message": str(error), "type": kind, "code": code, "param": getattr(error, "param", None)}
-    }
+    body = error_body(error, request_id="r1")["error"]
+    assert (body["type"], body["code"], body["param"]) == (kind, code, getattr(error, "param", None))
+    if status < 500 or isinstance(error, Overloaded):
+        assert body["message"] == str(error)
+    else:
+        assert str(error) not in body["message"], "such a message may name hosts and files behind the router"
+        assert "r1" in body["message"]
 
 
 def test_no_error_that_can_reach_a_client_is_without_a_rule() -> None:

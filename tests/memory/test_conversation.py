@@ -1,6 +1,10 @@
-from memrouter.memory.conversation import PastTurn, conversation_id, turns
+import pytest
+
+from memrouter.memory.conversation import PastTurn, conversation_id, in_history, turns
 from memrouter.models.chat import ChatRequest
 from memrouter.models.memory import Scope
+from memrouter.stores.base import Capabilities
+from memrouter.testing.records import RecordFactory
 from memrouter.testing.turns import chat_turn
 
 ANNA = Scope("anna")
@@ -83,3 +87,21 @@ def test_a_question_behind_an_unanswered_tool_call_is_a_turn_of_its_own() -> Non
 
 def test_a_request_without_a_user_has_no_turns() -> None:
     assert turns(asks(says("Hello."))) == []
+
+
+@pytest.mark.parametrize(
+    ("conversation", "stored_index", "asked_index", "held"),
+    [
+        ("same", 0, 1, True),
+        ("same", 1, 1, False),
+        ("same", 2, 1, False),
+        ("same", None, 1, False),
+        ("other", 0, 1, False),
+    ],
+)
+def test_a_memory_is_in_the_history_if_its_turn_came_earlier_in_the_same_conversation(
+    conversation: str, stored_index: int | None, asked_index: int, held: bool
+) -> None:
+    records = RecordFactory(Capabilities(backend="none", dimension=8, embedding_model="hash-8", exact=True))
+    record = records.make("x", conversation_id=conversation, turn_index=stored_index)
+    assert in_history(record, conversation="same", turn_index=asked_index) is held

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from memrouter.api.auth import Authenticator
 from memrouter.api.body import read_body
-from memrouter.api.errors import error_response
+from memrouter.api.errors import error_kind, error_response, log_error
 from memrouter.api.hangup import ClientGone, Hangup
 from memrouter.api.relay import RelayResponse
 from memrouter.clock import Clock
@@ -64,10 +64,13 @@ class ChatEndpoint:
             return Response(status_code=CLIENT_GONE_STATUS)
         except MemrouterError as error:
             hangup.release()
-            return error_response(error, headers=self._headers(turn, begun))
+            log_error(error)
+            self._metrics.error(error_kind(error))
+            return error_response(error, request_id=turn.request_id, headers=self._headers(turn, begun))
         except BaseException:
             hangup.release()
             raise
+        self._metrics.upstream(model=turn.model.name, backend=upstream.backend, seconds=turn.upstream_seconds)
         return self._relay(turn, upstream, hangup, self._headers(turn, begun))
 
     async def _turn(self, request: Request) -> Turn:
@@ -90,6 +93,7 @@ class ChatEndpoint:
         return RelayResponse(
             upstream,
             extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
+            request_id=turn.request_id,
             hangup=hangup,
             reader=ReplyReader.for_headers(upstream.headers, stream=turn.request.stream),
             finish=finish,

@@ -70,6 +70,8 @@ class _Rule:
     type: str
     code: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    message: str = ""
+    """Said in place of the error's own message, which may name hosts that are none of the client's business."""
 
 
 _LATER: Final = {"retry-after": "1"}
@@ -86,12 +88,18 @@ _RULES: Final[Mapping[type[BaseException], _Rule]] = {
     BodyTooLarge: _Rule(413, "invalid_request_error", "body_too_large", _CLOSE),
     RequestError: _Rule(400, "invalid_request_error", "invalid_request"),
     Overloaded: _Rule(503, "server_error", "overloaded", _LATER),
-    StoreUnavailable: _Rule(503, "server_error", "store_unavailable", _LATER),
-    EmbeddingError: _Rule(503, "server_error", "embedding_failed", _LATER),
-    StoreError: _Rule(500, "server_error", "store_error"),
-    UpstreamUnreachable: _Rule(502, "server_error", "upstream_unreachable"),
-    UpstreamTimeout: _Rule(504, "server_error", "upstream_timeout"),
-    UpstreamError: _Rule(502, "server_error", "upstream_error"),
+    StoreUnavailable: _Rule(
+        503, "server_error", "store_unavailable", _LATER, message="the memory store cannot serve now; try again"
+    ),
+    EmbeddingError: _Rule(
+        503, "server_error", "embedding_failed", _LATER, message="the text cannot be embedded now; try again"
+    ),
+    StoreError: _Rule(500, "server_error", "store_error", message="the memory store cannot do this"),
+    UpstreamUnreachable: _Rule(
+        502, "server_error", "upstream_unreachable", message="no server of this model could be reached"
+    ),
+    UpstreamTimeout: _Rule(504, "server_error", "upstream_timeout", message="the model's server kept silent too long"),
+    UpstreamError: _Rule(502, "server_error", "upstream_error", message="the model's server broke off its answer"),
     ClientDisconnect: _Rule(CLIENT_CLOSED_REQUEST, "invalid_request_error", "client_disconnected"),
 }
 _UNEXPECTED: Final = _Rule(500, "server_error", "internal_error")
@@ -100,10 +108,13 @@ _UNEXPECTED: Final = _Rule(500, "server_error", "internal_error")
 def error_body(error: BaseException, *, request_id: str = "") -> dict[str, Any]:
     """Return the JSON body for an error.
 
-    An error that was not raised on purpose gives a fixed message with the request id and nothing of its own.
+    An error that was not raised on purpose, or that names servers behind the router, gives a fixed message with the
+    request id and nothing of its own.
     """
     rule = _rule(error)
-    if isinstance(error, MemrouterError) and rule is not _UNEXPECTED:
+    if rule.message:
+        message = f"{rule.message}; the server's log has more under request id {request_id or '(none)'}"
+    elif isinstance(error, MemrouterError) and rule is not _UNEXPECTED:
         message = str(error)
     elif isinstance(error, ClientDisconnect):
         message = "the client closed the connection before its request was complete"

@@ -25,6 +25,7 @@ class RelayResponse(Response):
     Args:
         upstream: The answer; closed when the response ends, however it ends.
         extra_headers: Headers of the router, added to the upstream's.
+        request_id: Named to the client where the upstream breaks off.
         hangup: Watches the client.
         reader: Reads along.
         finish: Called once with what was read, after the last byte or when the answer was cut off.
@@ -35,6 +36,7 @@ class RelayResponse(Response):
         upstream: UpstreamReply,
         *,
         extra_headers: Headers,
+        request_id: str,
         hangup: Hangup,
         reader: ReplyReader,
         finish: Callable[[Reply], Awaitable[None]],
@@ -42,6 +44,7 @@ class RelayResponse(Response):
         super().__init__(status_code=upstream.status)
         self.raw_headers = [pair for pair in upstream.headers if pair[0] != b"date"] + list(extra_headers)
         self._upstream = upstream
+        self._request_id = request_id
         self._hangup = hangup
         self._reader = reader
         self._finish = finish
@@ -77,5 +80,5 @@ class RelayResponse(Response):
         The server then cuts the connection, which tells every other client that the answer is not whole.
         """
         if self._reader.is_stream:
-            event = b"\n\ndata: " + msgspec.json.encode(error_body(error)) + b"\n\n"
+            event = b"\n\ndata: " + msgspec.json.encode(error_body(error, request_id=self._request_id)) + b"\n\n"
             await send({"type": "http.response.body", "body": event, "more_body": True})

@@ -133,7 +133,7 @@ class _Loading:
                     self._refuse(path, fault.allowed, fault.found, fault.hint)
                 continue
             is_open = path in self._source.document.plain and is_one_reference(value)
-            is_typed = is_open and text
+            is_typed = is_open and text and not (shape is not None and shape.is_text)
             put(self._source.data, path, resolve_plain(text) if is_typed else text)
             self._source.filled[path] = value
 

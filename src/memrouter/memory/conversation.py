@@ -66,14 +66,14 @@ def _first_words(request: ChatRequest) -> str:
     return next((text for text in texts if text), "")
 
 
-def in_history(record: MemoryRecord, request: ChatRequest, conversation: str) -> bool:
-    """Return whether a memory is of a turn that the request's own messages hold already.
+def in_history(record: MemoryRecord, *, conversation: str, turn_index: int) -> bool:
+    """Return whether a memory is of a turn that a request's own messages hold already.
 
     Args:
-        record: A turn, or a window whose last turn is ``turn_index``.
-        request: What the client sent.
+        record: A turn, or a window whose last turn is ``record.turn_index``.
         conversation: Name of the conversation that the request belongs to.
+        turn_index: Number of the turn that the request asks to be answered, from 0.
     """
     if record.conversation_id != conversation or record.turn_index is None:
         return False
-    return record.turn_index < len(turns(request)) - 1
+    return record.turn_index < turn_index

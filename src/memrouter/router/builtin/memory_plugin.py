@@ -12,7 +12,8 @@ from memrouter.clock import Clock
 from memrouter.embeddings.tokens import TokenCounter
 from memrouter.errors import EmbeddingError, StoreError
 from memrouter.memory.blocks import render_block, strip_blocks
-from memrouter.memory.conversation import conversation_id, in_history
+from memrouter.memory.conversation import conversation_id, in_history, turns
+from memrouter.memory.drafts import MemoryDraft
 from memrouter.memory.extract import extract
 from memrouter.memory.gate import worth_searching
 from memrouter.memory.hits import Hit
@@ -31,7 +32,7 @@ SESSION_HEADER: Final = "x-session-id"
 ITEM_TOKENS: Final = 24
 """Tokens that the block puts around each memory: its date, type and line."""
 INLINE_CHARS: Final = 20_000
-"""Contents up to this size are filtered in the event loop: about 1 ms."""
+"""Texts up to this size are filtered and extracted in the event loop: about 1 ms."""
 
 
 class MemoryRecall:
@@ -109,7 +110,7 @@ class MemoryRecall:
         if not reply.complete:
             self._metrics.skipped("aborted")
             return
-        drafts = extract(turn.request, reply, conversation_id=_conversation(turn, scope))
+        drafts = await self._extract(turn, reply, scope)
         if drafts:
             self._store(FinishedTurn(scope, tuple(drafts)))
         else:
@@ -121,8 +122,8 @@ class MemoryRecall:
         if self._service is None:
             return ()
         recall = await self._service.recall(scope, strip_blocks(turn.request.query), route.policy.recall)
-        conversation = _conversation(turn, scope)
-        hits = [hit for hit in recall.hits if not in_history(hit.record, turn.request, conversation)]
+        conversation, index = _conversation(turn, scope), len(turns(turn.request)) - 1
+        hits = [hit for hit in recall.hits if not in_history(hit.record, conversation=conversation, turn_index=index)]
         now = self._clock.now_ms()
 
         def reflected() -> tuple[Hit, ...]:
@@ -133,6 +134,12 @@ class MemoryRecall:
         if route.policy.reflection.block_patterns or sum(len(hit.record.content) for hit in hits) > INLINE_CHARS:
             return await asyncio.to_thread(reflected)
         return reflected()
+
+    async def _extract(self, turn: Turn, reply: Reply, scope: Scope) -> list[MemoryDraft]:
+        conversation = _conversation(turn, scope)
+        if len(turn.request.body) + len(reply.text) > INLINE_CHARS:
+            return await asyncio.to_thread(extract, turn.request, reply, conversation_id=conversation)
+        return extract(turn.request, reply, conversation_id=conversation)
 
     def _weight(self, content: str) -> int:
         return self._tokens.count(content) + ITEM_TOKENS

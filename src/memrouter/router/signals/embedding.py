@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+import numpy as np
+
 from memrouter.config.routing import EmbeddingRule
 from memrouter.embeddings.base import Embedder
 from memrouter.errors import EmbeddingError
@@ -53,7 +55,7 @@ class EmbeddingSignals:
         return frozenset()
 
     def _near(self, candidates: Matrix, query: Vector) -> frozenset[str]:
-        cosines = candidates @ query
+        cosines = np.einsum("ij,j->i", candidates, query)
         names = set()
         start = 0
         for rule in self._rules:
