@@ -88,7 +88,9 @@ def test_only_entry_points_read_the_environment(path: Path) -> None:
         return
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
-            assert node.attr not in {"environ", "getenv"}, f"{path.relative_to(ROOT)}:{node.lineno} reads the environment"
+            assert node.attr not in {"environ", "getenv"}, (
+                f"{path.relative_to(ROOT)}:{node.lineno} reads the environment"
+            )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

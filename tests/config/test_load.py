@@ -155,6 +155,10 @@ routing:
       rules: {type: keyword, name: private}
 """
     assert places(problems(folder, text)) == [(4, "routing.signals.keywords[0].name")]
+    backend = "providers:\n  models:\n    - name: a\n      backend_refs:\n        -\n          endpoint: 5\n"
+    assert places(problems(folder, backend)) == [(6, "providers.models[0].backend_refs[0].endpoint")]
+    keywords = "routing:\n  signals:\n    keywords:\n      - name: a\n        keywords:\n          - 5\n"
+    assert places(problems(folder, keywords)) == [(6, "routing.signals.keywords[0].keywords[0]")]
 
 
 def test_problems_are_cut_at_a_hundred_and_the_rest_counted(folder: Path) -> None:

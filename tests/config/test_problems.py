@@ -56,6 +56,11 @@ def test_values_under_secret_keys_are_secret(path: tuple[str | int, ...]) -> Non
     assert is_secret(path, None)
 
 
+def test_a_value_that_the_schema_calls_secret_is_so_whatever_its_key() -> None:
+    password = Shape({"type": "string", "format": "password"}, {})
+    assert is_secret(("renamed",), password)
+
+
 @pytest.mark.parametrize(
     "key", ["max_inject_tokens", "min_tokens", "api_key_env", "password_file", "collection_prefix"]
 )

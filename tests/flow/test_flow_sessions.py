@@ -103,7 +103,9 @@ async def test_a_replayed_conversation_adds_nothing(alice: Caller, upstream: Scr
     assert len(await alice.stored_meanwhile()) == 2
 
 
-async def test_what_the_conversation_holds_already_is_not_injected(someone: Someone, upstream: ScriptedUpstream) -> None:
+async def test_what_the_conversation_holds_already_is_not_injected(
+    someone: Someone, upstream: ScriptedUpstream
+) -> None:
     alice = someone()
     upstream.script(Answer.completion("That sounds lovely."))
     await alice.chat(FACT)
@@ -153,7 +155,9 @@ async def test_editing_and_deleting_changes_what_the_model_receives(alice: Calle
     await alice.remember(FACT)
     (memory,) = await alice.memories()
     path = f"/v1/memory/{memory['id']}"
-    changed = await alice.request("PATCH", path, b'{"content": "My canary is called Tosca now, and it lives in Porto."}')
+    changed = await alice.request(
+        "PATCH", path, b'{"content": "My canary is called Tosca now, and it lives in Porto."}'
+    )
     assert changed.status == 200
     assert (await alice.chat(QUESTION)).memory == "used"
     received = upstream.requests[-1].body.decode()

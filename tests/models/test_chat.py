@@ -99,7 +99,10 @@ def test_edits_at_one_place_keep_their_order() -> None:
 
 
 def test_replacing_and_removing_leave_the_neighbours_alone() -> None:
-    body = {"model": "m", "messages": [{"role": "system", "content": "a"}, {"role": "system", "content": "b"}, user("q")]}
+    body = {
+        "model": "m",
+        "messages": [{"role": "system", "content": "a"}, {"role": "system", "content": "b"}, user("q")],
+    }
     draft = ChatDraft(parse(dump(body, indent=1)))
     draft.replace_message(0, "system", "new")
     draft.remove_message(1)
@@ -114,8 +117,14 @@ def test_numbers_that_a_parser_would_round_survive() -> None:
 
 
 def test_words_come_from_strings_and_text_parts() -> None:
-    parts = [{"type": "text", "text": "one"}, {"type": "image_url", "image_url": {"url": "data:x"}}, {"type": "text", "text": "two"}]
-    request = parse(dump({"model": "m", "messages": [user("old"), user(parts), {"role": "assistant", "content": None}]}))
+    parts = [
+        {"type": "text", "text": "one"},
+        {"type": "image_url", "image_url": {"url": "data:x"}},
+        {"type": "text", "text": "two"},
+    ]
+    request = parse(
+        dump({"model": "m", "messages": [user("old"), user(parts), {"role": "assistant", "content": None}]})
+    )
     assert request.query == "one\ntwo"
     assert [m.images for m in request.messages] == [0, 1, 0]
     assert request.last_user_index == 1
@@ -141,7 +150,11 @@ def test_words_come_from_strings_and_text_parts() -> None:
         (b'{"model":"m","messages":[{"role":"user","content":"\xff"}]}', "invalid_encoding", "body"),
         (b'{"model":"m","messages":[{"role":"user"}],"model":"n"}', "duplicate_key", None),
         (b'{"model":"m","x":1,"x":1,"messages":[{"role":"user"}]}', "duplicate_key", None),
-        (b'{"model":"m","messages":[{"role":"user"}],"deep":' + b"[" * 5000 + b"]" * 5000 + b"}", "invalid_json", "body"),
+        (
+            b'{"model":"m","messages":[{"role":"user"}],"deep":' + b"[" * 5000 + b"]" * 5000 + b"}",
+            "invalid_json",
+            "body",
+        ),
     ],
 )
 def test_a_bad_body_is_refused_with_the_field_named(body: bytes, code: str, param: str | None) -> None:

@@ -20,7 +20,7 @@ def settings_yaml(settings: Settings) -> str:
 
 def _hide(value: Any, key: str = "") -> Any:
     if isinstance(value, dict) and key == "extra_headers":
-        return {name: _HIDDEN if False else item for name, item in value.items()}
+        return {name: _HIDDEN if _SECRET_HEADER.search(name) else item for name, item in value.items()}
     if isinstance(value, dict):
         return {name: _hide(item, name) for name, item in value.items()}
     if isinstance(value, list) and key in ("set", "add", "update"):
