@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check clean
+.PHONY: help install demo demo-valkey serve test check bench-valkey clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Build .venv with memrouter and all it needs
 
@@ -25,6 +25,9 @@ $(STAMP): requirements/runtime.txt requirements/dev.txt pyproject.toml
 demo: install ## Play the story: a user tells, a new session knows, nobody else does
 	$(BIN)/memrouter demo
 
+demo-valkey: install ## Play the same story against a Valkey server that it starts itself
+	$(BIN)/memrouter demo --store valkey
+
 serve: install ## Keep a router running on 127.0.0.1:8888 (MEMROUTER_UPSTREAM names the model server)
 	$(BIN)/memrouter serve $(ARGS)
 
@@ -35,6 +38,9 @@ check: install ## Lint, format and types
 
 test: check ## Lint, types and every test
 	$(BIN)/pytest $(ARGS)
+
+bench-valkey: install ## Measure the Valkey store beside the raw commands
+	$(BIN)/python -m benchmarks.valkey $(ARGS)
 
 clean: ## Remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -25,7 +25,6 @@ ROOT = Path(__file__).parent.parent
 NOT_IN_EFFECT: Mapping[str, str] = {
     "global.stores.memory.valkey": "this version refuses `backend: valkey`",
     "global.stores.memory.milvus": "this version refuses `backend: milvus`",
-    "global.stores.memory.redis_cache": "there is no hot cache in this version",
     "global.stores.memory.quality_scoring": "nothing is pruned in this version",
     "global.stores.memory.consolidation": "nothing is consolidated in this version",
 }
@@ -48,7 +47,8 @@ MEANINGS: Mapping[str, str] = {
     "global.router.auto_model_name": "One more such name.",
     f"{_MEMORY}.enabled": "Whether memory takes part where the route does not say otherwise.",
     f"{_MEMORY}.embedding_model": "`wordllama` (bundled, offline), `openai` (the endpoint below), "
-    "`bert` (extra `[bert]`), `sentence-transformers` (extra of that name), `hash` (tests). `MEMROUTER_EMBEDDING_MODEL` wins over it.",
+    "`bert` (extra `[bert]`), `sentence-transformers` (extra of that name), `hash` (tests). "
+    "`MEMROUTER_EMBEDDING_MODEL` wins over it.",
     f"{_MEMORY}.default_similarity_threshold": "Lowest `score` of a relevant memory; omitted = the embedder's own. "
     "See [memory.md](memory.md#scores-and-thresholds).",
     f"{_MEMORY}.default_retrieval_limit": "Most memories that one request gets.",

@@ -1,5 +1,6 @@
-"""Shared by all tests: how hypothesis runs."""
+"""Shared by all tests: how hypothesis runs, and which warnings are none of ours."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No deadline: speed is measured in benchmarks, and a busy machine must not fail a test.
@@ -7,3 +8,8 @@ settings.register_profile(
     "memrouter", deadline=None, max_examples=80, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("memrouter")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let hypothesis look at every imported module: some of the Valkey client's warn when they are looked at."""
+    config.addinivalue_line("filterwarnings", "ignore:Importing from 'glide:DeprecationWarning")

@@ -31,8 +31,13 @@ from memrouter.router.pipeline import Pipeline
 from memrouter.router.plugins import PluginChain
 from memrouter.router.selection import ModelCatalog
 from memrouter.router.signals.factory import signal_evaluators
-from memrouter.stores.base import MemoryStore
+from memrouter.stores.base import Capabilities, MemoryStore
+from memrouter.stores.cache_key import store_name
+from memrouter.stores.cache_server import ValkeyCacheServer
+from memrouter.stores.cached import CachedStore
+from memrouter.stores.deferred import open_or_defer
 from memrouter.stores.factory import open_store
+from memrouter.stores.hot_cache import HotCache
 from memrouter.stores.instrumented import InstrumentedStore
 from memrouter.upstream.client import HttpUpstream
 
@@ -175,10 +180,11 @@ class Runtime:
         return self._embedder
 
     async def _open_memory(self, embedder: InstrumentedEmbedder) -> MemoryService:
-        memory, info = self.settings.memory, embedder.info
-        opened = await open_store(memory, dimension=info.dimension, embedding_model=info.model)
+        memory = self.settings.memory
+        opened = await self._open_store(embedder)
         self._resources.push_async_callback(opened.aclose)
-        self._store = store = InstrumentedStore(opened, observer=self.metrics, clock=self.clock)
+        cached = await self._cached(opened)
+        self._store = store = InstrumentedStore(cached, observer=self.metrics, clock=self.clock)
         working_set = WorkingSet(max_bytes=memory.limits.working_set_bytes)
         self._resources.push_async_callback(working_set.aclose)
         self.metrics.watch_working_set(
@@ -194,6 +200,31 @@ class Runtime:
         )
         ids = IdFactory(self.clock, self._rng)
         return MemoryService(store=store, embedder=embedder, retriever=retriever, clock=self.clock, ids=ids)
+
+    async def _open_store(self, embedder: InstrumentedEmbedder) -> MemoryStore:
+        """Return the store; one on a server that is not there yet opens when it is."""
+        memory, info = self.settings.memory, embedder.info
+
+        async def opened() -> MemoryStore:
+            return await open_store(memory, dimension=info.dimension, embedding_model=info.model)
+
+        backend = memory.effective_backend
+        if backend == "sqlite":
+            return await opened()
+        promised = Capabilities(backend, info.dimension, info.model, exact=False)
+        return await open_or_defer(opened, capabilities=promised, rng=self._rng)
+
+    async def _cached(self, inner: MemoryStore) -> MemoryStore:
+        """Return ``inner`` behind the hot cache where one is configured."""
+        memory, cache = self.settings.memory, self.settings.memory.redis_cache
+        if not cache.enabled:
+            return inner
+        server = await ValkeyCacheServer.open(cache)
+        hot = HotCache(server, observer=self.metrics, clock=self.clock)
+        name = store_name(memory, run=f"{self._rng.getrandbits(128):032x}")
+        store = CachedStore(inner, hot, cache, name=name, observer=self.metrics)
+        self._resources.push_async_callback(store.aclose)
+        return store
 
     def _open_queues(self) -> tuple[JobQueue[FinishedTurn], JobQueue[Accessed]]:
         """Return the queues of turns to store and of accesses to count; both are drained before the store closes."""

@@ -51,19 +51,26 @@ async def test_a_body_up_to_the_limit_is_read_whole(chunks: tuple[bytes, ...]) -
     assert await read_body(request, LIMIT) == b"".join(chunks)
 
 
-async def test_reading_stops_at_the_limit() -> None:
-    request, waiting = request_of(b"123456", b"78901", b"never read")
-    with pytest.raises(BodyTooLarge):
-        await read_body(request, LIMIT)
-    assert len(waiting) == 1
-
-
-@pytest.mark.parametrize("length", [b"11", b"0000000011", b"9" * 5000])
-async def test_an_announced_length_over_the_limit_is_refused_unread(length: bytes) -> None:
+@pytest.mark.parametrize("length", [b"41", b"0000000041", b"9" * 5000])
+async def test_an_announced_length_far_over_the_limit_is_refused_unread(length: bytes) -> None:
     request, waiting = request_of(b"1", length=length)
     with pytest.raises(BodyTooLarge, match="10 bytes"):
         await read_body(request, LIMIT)
     assert len(waiting) == 1
+
+
+async def test_a_body_not_far_over_the_limit_is_read_to_its_end_and_refused() -> None:
+    request, waiting = request_of(b"12345678901", b"2" * 20, length=b"31")
+    with pytest.raises(BodyTooLarge, match="10 bytes"):
+        await read_body(request, LIMIT)
+    assert not waiting
+
+
+async def test_a_body_without_a_length_is_refused_when_it_goes_on_too_long() -> None:
+    request, waiting = request_of(*[b"0123456789"] * 10)
+    with pytest.raises(BodyTooLarge):
+        await read_body(request, LIMIT)
+    assert len(waiting) == 5
 
 
 async def test_an_announced_length_that_lies_does_not_raise_the_limit() -> None:

@@ -173,6 +173,17 @@ def test_the_embedding_endpoint_is_a_url() -> None:
     ]
 
 
+def test_the_address_of_a_cache_that_is_used_is_host_and_port() -> None:
+    for address, enabled, expected in (
+        ("valkey:6379", True, []),
+        ("[::1]:6379", True, []),
+        ("valkey", True, ["global.stores.memory.redis_cache.address"]),
+        ("valkey", False, []),
+    ):
+        cache = {"enabled": enabled, "address": address}
+        assert keys(**{"global": {"stores": {"memory": {"redis_cache": cache}}}}) == expected
+
+
 def test_names_for_the_routers_choice_are_no_models() -> None:
     router = {"auto_model_name": "Pick", "auto_model_names": ["auto", "MoM"]}
     data = {"providers": {"models": [model("AUTO"), model("pick")]}, "global": {"router": router}}

@@ -79,7 +79,7 @@ def test_faults_in_plugins_are_at_their_own_path() -> None:
     assert unknown.allowed == "header_mutation | memory | system_prompt"
     assert (dotted(inside.path), inside.allowed) == (
         "routing.decisions[0].plugins[1].configuration.enabled",
-        "true or false",
+        "true or false or nothing",
     )
     assert (dotted(key.path), key.allowed) == ("routing.decisions[0].plugins[2].memory", "type, configuration")
 

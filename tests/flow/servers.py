@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import sqlite3
@@ -67,11 +68,32 @@ class Router:
         async with self.http.get(self.url + path) as answer:
             return Response(answer.status, answer.headers.copy(), await answer.read())
 
+    async def exchange(self, *pieces: bytes) -> str:
+        """Send exactly these bytes over a connection of their own; return all that comes back until it closes."""
+        reader, writer = await asyncio.open_connection(*self.url.removeprefix("http://").split(":"))
+        try:
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+            return (await reader.read()).decode()
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
     async def metric(self, name: str, **labels: str) -> float:
         """Return the sum of all samples of this name that have these labels."""
         families = text_string_to_metric_families((await self.get("/metrics")).body.decode())
         samples = [sample for family in families for sample in family.samples if sample.name == name]
         return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+
+    async def logged(self, **fields: object) -> list[JsonObject]:
+        """Wait until the log has records with these fields, and return them."""
+        for _ in range(PATIENCE):
+            records = [json.loads(line) for line in self.log.read_text().splitlines()]
+            if found := [record for record in records if fields.items() <= record.items()]:
+                return found
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"nothing was logged with {fields}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +120,7 @@ class Caller:
 
     async def request(self, method: str, path: str, body: bytes | None = None) -> Response:
         async with self.router.http.request(
-            method, self.router.url + path, data=body, headers=self.all_headers
+            method, self.router.url + path, data=None if body is None else io.BytesIO(body), headers=self.all_headers
         ) as answer:
             return Response(answer.status, answer.headers.copy(), await answer.read())
 
@@ -163,7 +185,7 @@ def chat_body(*messages: str | JsonObject, model: str = "scripted", **fields: An
 def router_config(
     backends: Mapping[str, Sequence[str]], *, memory: JsonObject | None = None, server: JsonObject | None = None
 ) -> JsonObject:
-    """Return a configuration without decisions.
+    """Return a configuration with one decision: callers of group ``read_only`` have nothing stored.
 
     Args:
         backends: ``host:port`` of the servers by model; the first one is preferred.
@@ -181,6 +203,16 @@ def router_config(
         "version": "v0.3",
         "listeners": [{"port": "${PORT}"}],
         "providers": {"models": models},
+        "routing": {
+            "signals": {"role_bindings": [{"name": "readers", "subjects": [{"kind": "Group", "name": "read_only"}]}]},
+            "decisions": [
+                {
+                    "name": "read_only",
+                    "rules": {"type": "authz", "name": "readers"},
+                    "plugins": [{"type": "memory", "configuration": {"auto_store": False}}],
+                }
+            ],
+        },
         "global": {
             "server": server or {},
             "stores": {"memory": {"backend": "sqlite", "sqlite": {"path": "${DATABASE}"}, **(memory or {})}},

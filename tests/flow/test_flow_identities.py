@@ -1,7 +1,5 @@
 """Hostile user ids over HTTP: each is one user, and none of them is another."""
 
-import asyncio
-
 import pytest
 
 from memrouter.testing.upstream import ScriptedUpstream
@@ -12,7 +10,7 @@ IDS = (
     "*", "%", "_", "?", "-", "a", "b", "a|b", "a,b", "a b", "User", "user", "USER", "user.", "user/", "default",
     '"', "'", "''", '"quoted"', "' OR '1'='1", "'; DROP TABLE memories; --", "{", "}", "{braces}", "@owner:{*}",
     "(a)", "[a]", "a\\", "\\", "$where", "../user", "null", "None", "true", "0", "00", "naïve-用户-🙂",
-    "u\u0308ser", "\u00fcser", "\u00a0user", "user\u200b", "ＵＳＥＲ", "x" * 256, "x" * 255, "語" * 256,
+    "u\u0308ser", "\u00fcser", "\u00a0user", "user\u200b", "\uff55\uff53\uff45\uff52", "x" * 256, "x" * 255, "語" * 256,
 )  # fmt: skip
 
 
@@ -58,10 +56,8 @@ async def test_an_impossible_identity_is_refused_by_name(
 
 
 async def test_an_identity_that_is_not_utf8_is_refused(router: Router) -> None:
-    reader, writer = await asyncio.open_connection(*router.url.removeprefix("http://").split(":"))
-    writer.write(b"GET /v1/memory HTTP/1.1\r\nhost: router\r\nx-authz-user-id: a\xff\r\nconnection: close\r\n\r\n")
-    answer = (await reader.read()).decode()
-    writer.close()
-    await writer.wait_closed()
+    answer = await router.exchange(
+        b"GET /v1/memory HTTP/1.1\r\nhost: router\r\nx-authz-user-id: a\xff\r\nconnection: close\r\n\r\n"
+    )
     assert answer.startswith("HTTP/1.1 400 ")
     assert '"code":"invalid_encoding"' in answer

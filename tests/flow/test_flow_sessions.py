@@ -11,7 +11,7 @@ from .conftest import Someone
 from .servers import Caller, Router
 
 FACT = "My canary is called Figaro and I bought it in Porto last spring."
-QUESTION = "What is the name of my canary?"
+QUESTION = "How is my canary called?"
 
 
 def dialogue(*turns: str) -> list[dict[str, Any]]:

@@ -1,13 +1,12 @@
 """A stream through the router is the stream of the model server: the same bytes, as they come."""
 
 import asyncio
-from typing import Any
 
 import aiohttp
 import pytest
 from openai import APIError, AsyncOpenAI
 
-from memrouter.testing.upstream import Answer, Fault, Received, ScriptedUpstream, Step, completion_chunks
+from memrouter.testing.upstream import Answer, Fault, Received, ScriptedUpstream, completion_chunks
 
 from .servers import CANARY, Caller, Router, chat_body
 
@@ -60,34 +59,30 @@ async def test_a_stream_has_the_same_bytes_with_and_without_the_router(
 async def test_the_official_client_reads_the_same_chunks_with_and_without_the_router(
     alice: Caller, echo_server: str
 ) -> None:
-    async def chunks(client: AsyncOpenAI) -> list[Any]:
+    async def texts(client: AsyncOpenAI) -> list[str | None]:
         stream = await client.chat.completions.create(
             model="qwen3", messages=[{"role": "user", "content": SAID}], stream=True
         )
-        return [
-            (chunk.choices[0].delta.content, chunk.choices[0].finish_reason, chunk.usage)
-            async for chunk in stream
-            if "time=" not in str(chunk)
-        ]
+        return [chunk.choices[0].delta.content async for chunk in stream]
 
-    direct = await chunks(alice.openai.with_options(base_url=f"http://{echo_server}/v1"))
-    routed = await chunks(alice.openai)
-    first = next(index for index, (text, *_) in enumerate(direct) if text and "User" in text)
-    assert len(direct) == len(routed)
-    assert routed[first:] == direct[first:], "from the echoed message on; the line before it holds the time"
+    def echoed(chunks: list[str | None]) -> str:
+        return "".join(filter(None, chunks)).partition("User: ")[2]
+
+    direct = await texts(alice.openai.with_options(base_url=f"http://{echo_server}/v1"))
+    routed = await texts(alice.openai)
+    assert echoed(routed) == echoed(direct) == SAID
+    assert [chunk and len(chunk) for chunk in routed] == [chunk and len(chunk) for chunk in direct]
 
 
 async def test_a_stream_is_relayed_as_it_comes(alice: Caller, upstream: ScriptedUpstream) -> None:
     first, *rest = completion_chunks("A canary ", "sings.")
-    gates = [asyncio.Event() for _ in rest]
-    steps: list[Step] = [first]
-    for gate, piece in zip(gates, rest, strict=True):
-        steps += (gate, piece)
-    upstream.script(Answer.stream(*steps))
+    gated = [(asyncio.Event(), piece) for piece in rest]
+    steps = [step for pair in gated for step in pair]
+    upstream.script(Answer.stream(first, *steps))
     async with asyncio.timeout(NEVER), alice.streaming(SAID) as answer:
-        for gate, piece in zip([None, *gates], [first, *rest], strict=True):
-            if gate is not None:
-                gate.set()
+        assert await answer.content.readexactly(len(first)) == first
+        for gate, piece in gated:
+            gate.set()
             assert await answer.content.readexactly(len(piece)) == piece
         assert await answer.content.read() == b""
 
@@ -131,12 +126,14 @@ async def test_a_client_that_hangs_up_before_the_answer_cancels_the_upstream_cal
 async def test_an_upstream_that_breaks_off_a_stream_is_an_error_and_nothing_is_stored(
     alice: Caller, upstream: ScriptedUpstream, fault: Fault
 ) -> None:
-    upstream.script(Answer.stream(completion_chunks("A canary is a small bird that sings")[0], fault))
+    gate = asyncio.Event()
+    upstream.script(Answer.stream(completion_chunks("A canary is a small bird that sings")[0], gate, fault))
     stream = await alice.openai.chat.completions.create(
         model="scripted", messages=[{"role": "user", "content": SAID}], stream=True
     )
     assert (await anext(aiter(stream))).choices[0].delta.content is not None
-    with pytest.raises(APIError):
+    gate.set()
+    with pytest.raises(APIError, match="broke off"):
         await anext(aiter(stream))
     await stream.close()
     assert await alice.stored_meanwhile() == []

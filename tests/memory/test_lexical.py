@@ -2,10 +2,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memrouter.memory.lexical import K1, B, LexicalIndex
+from memrouter.memory.lexical import K1, PRIOR_TEXTS, B, LexicalIndex
 
 TERMS = st.sampled_from([f"t{i}" for i in range(12)])
 TEXTS = st.lists(st.lists(TERMS, max_size=20), max_size=15)
@@ -17,7 +18,7 @@ def reference(texts: Sequence[Sequence[str]], query: Sequence[str]) -> list[floa
 
     def idf(term: str) -> float:
         frequency = sum(term in text for text in texts)
-        return math.log(1 + (len(texts) - frequency + 0.5) / (frequency + 0.5))
+        return math.log(1 + (len(texts) + PRIOR_TEXTS - frequency + 0.5) / (frequency + 0.5))
 
     def bm25(term: str, text: Sequence[str]) -> float:
         count = text.count(term)
@@ -36,7 +37,7 @@ def test_scores_equal_a_naive_reference(texts: list[list[str]], query: list[str]
 
 def test_a_text_of_average_length_that_holds_every_term_scores_one() -> None:
     scores = LexicalIndex([["cat", "luna"], ["dog", "rex"]]).scores(["cat", "luna"])
-    assert scores[0] == 1.0
+    assert scores[0] == pytest.approx(1.0, abs=1e-6)
     assert scores[1] == 0.0
 
 
@@ -63,3 +64,8 @@ def test_size_grows_with_the_texts() -> None:
     small = LexicalIndex([["a"]])
     large = LexicalIndex([[f"word{i}" for i in range(100)]] * 50)
     assert 0 < small.nbytes < large.nbytes
+
+
+def test_in_a_corpus_of_one_a_matched_word_still_weighs() -> None:
+    scores = LexicalIndex([["canari", "figaro", "porto"]]).scores(["buy", "canari"])
+    assert scores[0] > 0.35

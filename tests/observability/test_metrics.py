@@ -48,6 +48,9 @@ def test_every_event_has_its_own_name(metrics: Metrics) -> None:
     metrics.skipped("greeting")
     metrics.truncated(1)
     metrics.store_operation(backend="sqlite", operation="search", outcome="ok", seconds=0.001)
+    metrics.cache_search("hit")
+    metrics.cache_operation(operation="read", outcome="ok", seconds=0.001)
+    metrics.cache_operation(operation="read", outcome="skipped", seconds=0.0)
     metrics.embedding(model="hash-64", texts=4, outcome="ok", seconds=0.001)
     metrics.error("store_unavailable")
     found = samples(metrics)
@@ -63,6 +66,10 @@ def test_every_event_has_its_own_name(metrics: Metrics) -> None:
         "memrouter_contents_truncated_total": 1,
         "memrouter_store_operations_total,backend=sqlite,operation=search,outcome=ok": 1,
         "memrouter_store_operation_seconds_count,backend=sqlite,operation=search": 1,
+        "memrouter_cache_searches_total,outcome=hit": 1,
+        "memrouter_cache_operations_total,operation=read,outcome=ok": 1,
+        "memrouter_cache_operations_total,operation=read,outcome=skipped": 1,
+        "memrouter_cache_operation_seconds_count,operation=read": 1,
         "memrouter_embeddings_total,model=hash-64,outcome=ok": 4,
         "memrouter_embedding_seconds_count,model=hash-64": 1,
         "memrouter_errors_total,kind=store_unavailable": 1,

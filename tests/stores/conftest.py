@@ -1,6 +1,6 @@
 """An open SQLite store and the means to open its file again."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 from memrouter.config.memory import SqliteSettings
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.records import RecordFactory
+from memrouter.testing.valkey import ValkeyServer
 
 DIMENSION = 16
 MODEL = "test-model"
@@ -41,3 +42,25 @@ async def store(open_store: OpenStore) -> SqliteStore:
 @pytest.fixture
 def make(store: SqliteStore) -> RecordFactory:
     return RecordFactory(store.capabilities)
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[ValkeyServer]:
+    """A server for the hot cache that many tests share, each with keys of its own."""
+    yield from _running()
+
+
+@pytest.fixture
+def own_server() -> Iterator[ValkeyServer]:
+    """A server for the hot cache that this test may kill."""
+    yield from _running()
+
+
+def _running() -> Iterator[ValkeyServer]:
+    server = ValkeyServer(search=False)
+    try:
+        server.launch()
+        server.wait_ready()
+        yield server
+    finally:
+        server.close()

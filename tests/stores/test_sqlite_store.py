@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from memrouter.config.memory import SqliteSettings
+from memrouter.errors import StoreUnavailable
 from memrouter.models.memory import Scope
 from memrouter.stores.query import Filter, ListQuery, Patch, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
@@ -190,3 +191,12 @@ async def test_processes_that_make_the_file_at_once_share_it(path: Path, open_st
         assert len(output.split()) == 9
     store = await open_store()
     assert (await store.stats(ALICE, now=LATER)).total == 32
+
+
+@pytest.mark.parametrize("table", ["meta", "owners", "memories", "access"])
+async def test_a_check_notices_a_table_that_is_gone(open_store: OpenStore, tmp_path: Path, table: str) -> None:
+    store = await open_store()
+    with closing(sqlite3.connect(next(tmp_path.rglob("*.db")))) as outside:
+        outside.execute(f"ALTER TABLE {table} RENAME TO elsewhere")
+    with pytest.raises(StoreUnavailable):
+        await store.check()

@@ -12,6 +12,9 @@ from memrouter.errors import BodyTooLarge, InvalidRequest
 THREAD_FROM_BYTES: Final = 65_536
 """Size from which a body is decoded in a thread, so that the event loop goes on."""
 
+DRAIN_FACTOR: Final = 4
+"""Bodies up to this many times the limit are read to their end, and thrown away, before they are refused."""
+
 _CODES: Final = {"json_invalid": "invalid_json", "extra_forbidden": "unknown_field", "missing": "missing_field"}
 _MAX_PARAM_CHARS: Final = 128
 
@@ -21,7 +24,8 @@ F = TypeVar("F", bound=BaseModel)
 async def read_body(request: Request, limit: int) -> bytes:
     """Return the body of a request.
 
-    A length that the client announces is believed only to refuse it; what arrives is counted.
+    A length that the client announces is believed only to refuse it; what arrives is counted. A body not much over
+    the limit is still taken off the wire, so that the client can read why it was refused.
 
     Args:
         request: Its body must not have been read yet.
@@ -33,10 +37,15 @@ async def read_body(request: Request, limit: int) -> bytes:
     """
     _check_length(request.headers.get("content-length"), limit)
     body = bytearray()
+    size = 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise _too_large(limit)
+        size += len(chunk)
+        if size > limit * DRAIN_FACTOR:
+            break
+        if size <= limit:
+            body += chunk
+    if size > limit:
+        raise _too_large(limit)
     return bytes(body)
 
 
@@ -115,7 +124,8 @@ def _check_length(announced: str | None, limit: int) -> None:
     if not (announced.isascii() and announced.isdigit()):
         raise InvalidRequest("Content-Length is not a number", code="invalid_header", param="content-length")
     digits = announced.lstrip("0") or "0"
-    if len(digits) > len(str(limit)) or int(digits) > limit:
+    most = limit * DRAIN_FACTOR
+    if len(digits) > len(str(most)) or int(digits) > most:
         raise _too_large(limit)
 
 

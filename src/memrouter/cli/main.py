@@ -7,6 +7,8 @@ import typer
 from memrouter import __version__
 from memrouter.cli.config import config_app
 from memrouter.cli.demo import demo
+from memrouter.cli.doctor import doctor
+from memrouter.cli.index import index_app
 from memrouter.cli.serve import serve
 
 app = typer.Typer(
@@ -17,7 +19,9 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(demo)
+app.command()(doctor)
 app.add_typer(config_app, name="config")
+app.add_typer(index_app, name="index")
 
 
 def _version(wanted: bool) -> None:

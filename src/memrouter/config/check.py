@@ -232,3 +232,6 @@ def _check_memory(settings: Settings) -> Iterator[Finding]:
         yield Finding((*_MEMORY, "embedding_model"), " | ".join(EMBEDDING_MODELS), hint=did_you_mean(model, known))
     url = settings.memory.embedding_endpoint.base_url
     yield from _refused((*_MEMORY, "embedding_endpoint", "base_url"), url, bad_base_url)
+    cache = settings.memory.redis_cache
+    if cache.enabled:
+        yield from _refused((*_MEMORY, "redis_cache", "address"), cache.address, bad_endpoint)

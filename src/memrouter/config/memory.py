@@ -57,13 +57,17 @@ class MilvusSettings(Section):
 
 
 class RedisCacheSettings(Section):
-    """The hot cache in front of the store."""
+    """The hot cache in front of the store: search answers on a Valkey or Redis server."""
 
     enabled: bool = False
+    """Whether answers are kept; needs the extra ``[valkey]``."""
     address: str = "localhost:6379"
+    """``host:port`` of a standalone server without TLS. It holds memory texts: trust it as you trust the store."""
     ttl_seconds: int = Field(default=300, ge=1)
+    """Seconds after which what is kept for an owner is dropped."""
     db: int = Field(default=0, ge=0, le=15)
     key_prefix: str = "memory_cache:"
+    """In front of every key, which is this and the owner's digest in braces."""
     username: str = ""
     password: Secret = Secret("")
 
@@ -201,7 +205,7 @@ class MemorySettings(Section):
 class MemoryPluginSettings(Section):
     """A route's own memory settings; what is omitted comes from ``global.stores.memory``."""
 
-    enabled: bool = True
+    enabled: bool | None = None
     retrieval_limit: int | None = Field(default=None, ge=1, le=1000)
     similarity_threshold: float | None = Field(default=None, ge=0, le=1)
     auto_store: bool | None = None

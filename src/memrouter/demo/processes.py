@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
+from typing import TypeAlias
 
 import aiohttp
 
@@ -28,11 +29,15 @@ def free_port() -> int:
         return port
 
 
+Probe: TypeAlias = Callable[[], Awaitable[bool]]
+"""Whether a server answers; may raise OSError or aiohttp.ClientError while it does not."""
+
+
 @contextlib.asynccontextmanager
 async def server(
     command: Sequence[str], *, ready_url: str, log: Path, env: Mapping[str, str]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a server as a child process while the body runs; it is ready on entry and gone on exit.
+    """Run an HTTP server as a child process while the body runs; it is ready on entry and gone on exit.
 
     Args:
         command: Program and arguments.
@@ -43,27 +48,44 @@ async def server(
     Raises:
         DemoError: It ended or was not ready in time; the message holds the end of its output.
     """
+    async with aiohttp.ClientSession() as session:
+
+        async def ready() -> bool:
+            async with session.get(ready_url) as answer:
+                return answer.status != HTTPStatus.SERVICE_UNAVAILABLE
+
+        async with child(command, ready=ready, log=log, env=env) as process:
+            yield process
+
+
+@contextlib.asynccontextmanager
+async def child(
+    command: Sequence[str], *, ready: Probe, log: Path, env: Mapping[str, str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run any server as ``server`` does; ``ready`` tells whether it can serve.
+
+    Raises:
+        DemoError: It ended or was not ready in time; the message holds the end of its output.
+    """
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command, stdout=output, stderr=asyncio.subprocess.STDOUT, stdin=asyncio.subprocess.DEVNULL, env=dict(env)
         )
     try:
-        await _until_ready(process, ready_url, log)
+        await _until_ready(process, ready, log)
         yield process
     finally:
         await _stop(process)
 
 
-async def _until_ready(process: asyncio.subprocess.Process, url: str, log: Path) -> None:
-    async with aiohttp.ClientSession() as session:
-        for _ in range(START_SECONDS * 10):
-            if process.returncode is not None:
-                break
-            with contextlib.suppress(aiohttp.ClientError, OSError):
-                async with session.get(url) as answer:
-                    if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
-                        return
-            await asyncio.sleep(0.1)
+async def _until_ready(process: asyncio.subprocess.Process, ready: Probe, log: Path) -> None:
+    for _ in range(START_SECONDS * 10):
+        if process.returncode is not None:
+            break
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            if await ready():
+                return
+        await asyncio.sleep(0.1)
     tail = await asyncio.to_thread(log.read_text, errors="replace")
     raise DemoError(f"a server of the demo is not ready; the end of its output:\n{tail[-2000:]}")
 

@@ -10,6 +10,8 @@ K1 = 1.2
 """How fast repeats of a term stop counting; the value of Robertson and Zaragoza (2009) and of Lucene."""
 B = 0.75
 """How much the length of a text counts, 0 to 1; same sources."""
+PRIOR_TEXTS = 10
+"""Unseen texts assumed beside the corpus, so that words weigh sensibly for an owner of one or two memories."""
 
 
 class LexicalIndex:
@@ -17,7 +19,8 @@ class LexicalIndex:
 
     With n texts, df of them with term t, tf times in this one:
 
-    - idf(t) = ln(1 + (n - df + 0.5) / (df + 0.5)), never negative;
+    - idf(t) = ln(1 + (n + p - df + 0.5) / (df + 0.5)), never negative, with p = PRIOR_TEXTS unseen texts without t:
+      a few texts do not tell how common a word is, and a word that the only text holds is no sign of a common one;
     - bm25(t) = idf(t) * tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / average length));
     - lexical score = sum over the query's terms of min(idf(t), bm25(t)) / sum over the query's terms of idf(t).
 
@@ -68,5 +71,5 @@ class LexicalIndex:
 
 
 def _idf(frequency: NDArray[np.number], size: int) -> NDArray[np.float64]:
-    idf: NDArray[np.float64] = np.log1p((size - frequency + 0.5) / (frequency + 0.5))
+    idf: NDArray[np.float64] = np.log1p((size + PRIOR_TEXTS - frequency + 0.5) / (frequency + 0.5))
     return idf

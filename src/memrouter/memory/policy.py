@@ -65,13 +65,13 @@ def resolve_policy(
 
     Args:
         settings: The global ones.
-        own: The route's own; None where it has no memory plugin. ``enabled`` of the route wins over the global one.
+        own: The route's own; None where it has no memory plugin.
         default_threshold: The embedder's own threshold, for where neither names one.
     """
-    route = own or MemoryPluginSettings(enabled=settings.enabled)
+    route = own or MemoryPluginSettings()
     configured = _first(route.similarity_threshold, settings.default_similarity_threshold)
     return MemoryPolicy(
-        enabled=route.enabled,
+        enabled=settings.enabled if route.enabled is None else route.enabled,
         auto_store=settings.auto_store if route.auto_store is None else route.auto_store,
         recall=RecallPolicy(
             limit=route.retrieval_limit or settings.default_retrieval_limit,

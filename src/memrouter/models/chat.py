@@ -184,12 +184,15 @@ def object_spans(body: bytes, whole: Span) -> dict[str, Span]:
     for name, raw in _RAW_OBJECT.decode(body[whole.start : whole.end]).items():
         value = bytes(raw)
         key = _KEY.match(body, position)
-        if key is None or msgspec.json.decode(key[1]) != name or not body.startswith(value, key.end()):
-            raise InvalidRequest("a key occurs twice in one object", code="duplicate_key", param=name)
+        found = name if key is None else msgspec.json.decode(key[1], type=str)
+        if key is None or found != name or not body.startswith(value, key.end()):
+            raise InvalidRequest("a key occurs twice in one object", code="duplicate_key", param=found)
         position = key.end() + len(value)
         spans[name] = Span(key.end(), position)
-    if _KEY.match(body, position):
-        raise InvalidRequest("a key occurs twice in one object", code="duplicate_key", param="body")
+    if again := _KEY.match(body, position):
+        raise InvalidRequest(
+            "a key occurs twice in one object", code="duplicate_key", param=msgspec.json.decode(again[1], type=str)
+        )
     return spans
 
 

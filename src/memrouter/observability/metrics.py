@@ -48,6 +48,11 @@ class Metrics:
         self._store_seconds = self._histogram(
             "store_operation_seconds", "Time of a store call", _FAST, "backend", "operation"
         )
+        self._cache_searches = self._counter("cache_searches", "Searches by what the hot cache had for them", "outcome")
+        self._cache_operations = self._counter("cache_operations", "Calls to the hot cache", "operation", "outcome")
+        self._cache_seconds = self._histogram(
+            "cache_operation_seconds", "Time of a call to the hot cache", _FAST, "operation"
+        )
         self._embeddings = self._counter("embeddings", "Texts sent to the embedder", "model", "outcome")
         self._embedding_seconds = self._histogram("embedding_seconds", "Time of an embedder call", _FAST, "model")
         self._errors = self._counter("errors", "Requests that ended in an error", "kind")
@@ -99,6 +104,16 @@ class Metrics:
         """Note one store call; see ``memrouter.stores.instrumented``."""
         self._store_operations.labels(backend, operation, outcome).inc()
         self._store_seconds.labels(backend, operation).observe(seconds)
+
+    def cache_search(self, outcome: str) -> None:
+        """Count one search by what the hot cache had for it; see ``memrouter.stores.hot_cache``."""
+        self._cache_searches.labels(outcome).inc()
+
+    def cache_operation(self, *, operation: str, outcome: str, seconds: float) -> None:
+        """Note one call to the hot cache; one that was skipped has no time."""
+        self._cache_operations.labels(operation, outcome).inc()
+        if outcome != "skipped":
+            self._cache_seconds.labels(operation).observe(seconds)
 
     def embedding(self, *, model: str, texts: int, outcome: str, seconds: float) -> None:
         """Note one embedder call; see ``memrouter.embeddings.instrumented``."""

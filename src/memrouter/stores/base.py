@@ -39,7 +39,9 @@ class MemoryStore(Protocol):
         ...
 
     async def create(self, records: Sequence[MemoryRecord], *, unique_content: bool = False) -> list[str]:
-        """Store new memories, all or none of them.
+        """Store new memories, for each owner all or none of them.
+
+        A store that can may hold it so over all owners of a call; vectors are checked before anything is stored.
 
         Args:
             records: Any owners. Vectors must be finite, of unit length and of this store's dimension and model.
@@ -51,7 +53,8 @@ class MemoryStore(Protocol):
             For each record, the id under which its content is now kept.
 
         Raises:
-            MemoryConflict: An id exists already, or occurs twice; nothing was stored.
+            MemoryConflict: An id exists already for its owner, or occurs twice; nothing was stored for that owner.
+                Whether two owners may have the same id is the store's choice; neither ever sees the other's.
             SchemaMismatch: A vector is of another dimension or model; nothing was stored.
         """
         ...

@@ -1,6 +1,6 @@
 """Opens the store that the configuration chose. A driver is imported only when its backend is."""
 
-from memrouter.config.memory import MemorySettings
+from memrouter.config.memory import MemorySettings, ValkeySettings
 from memrouter.errors import ConfigError, ConfigProblem
 from memrouter.stores.base import MemoryStore
 
@@ -14,7 +14,7 @@ async def open_store(settings: MemorySettings, *, dimension: int, embedding_mode
         embedding_model: Name of the embedder's model.
 
     Raises:
-        ConfigError: This version does not have the backend.
+        ConfigError: This version does not have the backend, or its driver is not installed.
         SchemaMismatch: What is stored was made by another version, model or dimension.
         StoreUnavailable: The backend cannot be reached or opened.
     """
@@ -24,7 +24,12 @@ async def open_store(settings: MemorySettings, *, dimension: int, embedding_mode
             from memrouter.stores.sqlite.store import SqliteStore
 
             return await SqliteStore.open(settings.sqlite, dimension=dimension, embedding_model=embedding_model)
-        case "valkey" | "milvus":
+        case "valkey":
+            from memrouter.stores.valkey.store import ValkeyStore
+
+            valkey = settings.valkey or ValkeySettings()
+            return await ValkeyStore.open(valkey, dimension=dimension, embedding_model=embedding_model)
+        case "milvus":
             raise ConfigError(
                 [
                     ConfigProblem(
@@ -32,9 +37,8 @@ async def open_store(settings: MemorySettings, *, dimension: int, embedding_mode
                         line=None,
                         key="global.stores.memory.backend",
                         found=backend if settings.backend else f"no backend, and a {backend} block that implies it",
-                        allowed="sqlite",
-                        hint=f"This version keeps memories only in sqlite; {backend} comes with a later version. "
-                        "Set backend: sqlite",
+                        allowed="sqlite or valkey",
+                        hint=f"{backend} comes with a later version. Set backend: sqlite or backend: valkey",
                     )
                 ]
             )

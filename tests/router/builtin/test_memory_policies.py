@@ -50,10 +50,11 @@ def test_what_a_route_names_wins_and_the_rest_stays_global() -> None:
 
 
 def test_a_route_can_have_memory_where_it_is_off_for_the_rest() -> None:
-    mixed = policies({"enabled": False}, route("with"))
+    mixed = policies({"enabled": False}, route("with", enabled=True), route("silent", retrieval_limit=3))
     assert mixed.any_enabled
     assert mixed.refusal(asked(decision="with")) is None
     assert mixed.refusal(asked()) == MemoryOutcome(MemoryStatus.DISABLED, "configuration")
+    assert mixed.refusal(asked(decision="silent")) == MemoryOutcome(MemoryStatus.DISABLED, "configuration")
     assert not policies({"enabled": False}).any_enabled
 
 

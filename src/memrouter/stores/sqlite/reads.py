@@ -89,3 +89,9 @@ def stats(connection: sqlite3.Connection, scope: Scope, now: int) -> ScopeStats:
         oldest=min(row[4] for row in rows),
         newest=max(row[5] for row in rows),
     )
+
+
+def prove_readable(connection: sqlite3.Connection) -> None:
+    """Read from every table and from the word index."""
+    for table in ("meta", "owners", "memories", "access", "memories_fts"):
+        connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()  # noqa: S608 - the names stand in the line above

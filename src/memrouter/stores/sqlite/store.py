@@ -12,7 +12,7 @@ from memrouter.stores.base import Capabilities
 from memrouter.stores.query import Candidates, Filter, ListQuery, Page, Patch, ScopeStats, StoreQuery
 from memrouter.stores.sqlite.connection import connect, create_file, database_path
 from memrouter.stores.sqlite.errors import DriverError, translated
-from memrouter.stores.sqlite.reads import Reads, stats
+from memrouter.stores.sqlite.reads import Reads, prove_readable, stats
 from memrouter.stores.sqlite.schema import prepare
 from memrouter.stores.sqlite.search import Search
 from memrouter.stores.sqlite.workers import Reader, Writer
@@ -123,7 +123,7 @@ class SqliteStore:
     async def check(self) -> None:
         """See ``MemoryStore.check``: commits a write, reads, and sees that the file is still in its place."""
         await self._writer.run(prove_writable)
-        await self._reader.run(lambda connection: connection.execute("SELECT value FROM meta").fetchall())
+        await self._reader.run(prove_readable)
         if await asyncio.to_thread(_inode, self._path) != self._inode:
             raise StoreUnavailable(
                 f"the memory database {self._path} was removed or replaced while in use; restart memrouter"

@@ -1,0 +1,73 @@
+"""The least that has to be done: commands straight through the client, replies left as they come."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from glide import (
+    AdvancedGlideClientConfiguration,
+    Batch,
+    GlideClient,
+    GlideClientConfiguration,
+    NodeAddress,
+    ProtocolVersion,
+)
+
+from memrouter.config.memory import ValkeySettings
+from memrouter.models.memory import Vector, owner_key
+from memrouter.stores.valkey.rows import FIELDS
+
+
+class RawValkey:
+    """The client without a store around it.
+
+    Args:
+        client: An open client of a standalone server.
+        settings: Name index and prefix.
+    """
+
+    def __init__(self, client: GlideClient, settings: ValkeySettings) -> None:
+        self._client = client
+        self._settings = settings
+
+    @classmethod
+    async def open(cls, settings: ValkeySettings) -> Self:
+        """Return a client with the settings that the store's own has."""
+        milliseconds = round(settings.timeout * 1000)
+        configuration = GlideClientConfiguration(
+            [NodeAddress(settings.host, settings.port)],
+            protocol=ProtocolVersion.RESP2,
+            request_timeout=milliseconds,
+            advanced_config=AdvancedGlideClientConfiguration(connection_timeout=milliseconds),
+        )
+        return cls(await GlideClient.create(configuration), settings)
+
+    async def nearest(self, user: str, vector: Vector, *, k: int) -> Any:
+        """Return FT.SEARCH's reply for the nearest memories of a user, with the fields that the store reads."""
+        question = f"@owner:{{{owner_key(user)}}}=>[KNN {k} @embedding $v AS distance]"
+        fields = [*FIELDS, "distance"]
+        return await self._client.custom_command(
+            [
+                "FT.SEARCH", self._settings.index_name, question, "PARAMS", "2", "v", vector.tobytes(),
+                "RETURN", str(len(fields)), *fields, "LIMIT", "0", str(k), "DIALECT", "2",
+            ]
+        )  # fmt: skip
+
+    async def insert(self, hashes: Sequence[tuple[str, Mapping[str, str | bytes]]]) -> None:
+        """Write HASHes in one pipeline."""
+        batch = Batch(is_atomic=False)
+        for key, fields in hashes:
+            batch.hset(key, dict(fields))
+        await self._client.exec(batch, raise_on_error=True)
+
+    async def indexed(self, number: int) -> None:
+        """Wait until the index holds this many documents."""
+        while True:
+            reply: Any = await self._client.custom_command(["FT.INFO", self._settings.index_name])
+            if int(reply[b"num_docs"]) >= number:
+                return
+            await asyncio.sleep(0.1)
+
+    async def aclose(self) -> None:
+        """Let go of the server."""
+        await self._client.close()

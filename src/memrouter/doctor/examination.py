@@ -1,0 +1,95 @@
+"""The whole walk: configuration, embedder, store, cache, upstreams."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from memrouter.clock import Clock
+from memrouter.config.load import load_settings
+from memrouter.config.settings import Settings
+from memrouter.doctor.embedder import look_at_embedder
+from memrouter.doctor.findings import broken, ok, warning
+from memrouter.doctor.hot_cache import examine_hot_cache
+from memrouter.doctor.reach import Report
+from memrouter.doctor.sqlite import sqlite_findings
+from memrouter.doctor.upstreams import upstream_findings
+from memrouter.doctor.valkey import ValkeyExamination
+from memrouter.embeddings.base import EmbedderInfo
+from memrouter.errors import ConfigError
+from memrouter.router.builtin.memory_policies import RoutePolicies
+
+
+async def examine(config: Path | None, *, env: Mapping[str, str], clock: Clock, report: Report) -> None:
+    """Look at everything that a router with this configuration needs; never stops at the first finding.
+
+    Args:
+        config: The configuration file; None for the defaults.
+        env: Environment variables.
+        clock: Tells the time.
+        report: Takes the findings, in order, as they are found.
+    """
+    settings = await _configuration(config, env=env, report=report)
+    if settings is None:
+        return
+    memory = settings.memory
+    if not RoutePolicies(memory, settings.routing.decisions, default_threshold=0).any_enabled:
+        report(ok("memory", "switched off in every route; store and cache are not looked at"))
+    else:
+        await _memory(settings, env=env, clock=clock, report=report)
+    for finding in await upstream_findings(settings, env=env):
+        report(finding)
+
+
+async def _configuration(config: Path | None, *, env: Mapping[str, str], report: Report) -> Settings | None:
+    try:
+        loaded = await asyncio.to_thread(load_settings, config, env=env)
+    except ConfigError as error:
+        for problem in error.problems:
+            report(
+                broken(
+                    "configuration",
+                    str(problem),
+                    why="the router does not start with it; without it nothing else could be looked at",
+                    fix=problem.hint or f"correct {problem.key or problem.file}; see: memrouter config schema",
+                )
+            )
+        return None
+    report(ok("configuration", f"{config} is valid" if config else "none given: the defaults are used"))
+    for sentence in loaded.warnings:
+        report(
+            warning(
+                "configuration",
+                sentence,
+                why="what they ask for does not happen",
+                fix="remove them, or keep the file for both routers and leave it at that",
+            )
+        )
+    return loaded.settings
+
+
+async def _memory(settings: Settings, *, env: Mapping[str, str], clock: Clock, report: Report) -> None:
+    memory = settings.memory
+    look = await look_at_embedder(memory, env=env)
+    report(look.finding)
+    await _store(settings, look.info, clock=clock, report=report)
+    if memory.redis_cache.enabled:
+        await examine_hot_cache(memory.redis_cache, report=report, clock=clock)
+
+
+async def _store(settings: Settings, embedder: EmbedderInfo | None, *, clock: Clock, report: Report) -> None:
+    memory = settings.memory
+    match memory.effective_backend:
+        case "sqlite":
+            for finding in await sqlite_findings(memory.sqlite, embedder, clock=clock):
+                report(finding)
+        case "valkey":
+            await ValkeyExamination(memory, embedder, report=report, clock=clock).run()
+        case "milvus":
+            report(
+                broken(
+                    "store",
+                    "backend milvus is configured, which this version does not have",
+                    why="the router does not start",
+                    fix="set global.stores.memory.backend to sqlite or valkey",
+                )
+            )

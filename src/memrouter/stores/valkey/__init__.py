@@ -1,0 +1,1 @@
+"""Memories on Valkey with the Search module."""

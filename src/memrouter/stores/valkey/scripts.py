@@ -1,0 +1,441 @@
+"""The Lua scripts: every step that must be atomic, each on the keys of one slot.
+
+A script that walks an owner's memories builds their keys from the declared ones: same hash tag, same slot.
+
+Arguments 1 to 9 of the scripts that select memories are a *selection*: key base, user id, project id (empty: all),
+time, visibility (``visible``, ``unexpired`` or ``any``), types and sources (comma-separated with commas at both ends;
+empty: all), whether a conversation is asked for (``1``), its id.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from memrouter.stores.valkey.packed import PACKED_FIELDS, PARTS
+from memrouter.stores.valkey.rows import FIELDS
+
+Arg: TypeAlias = str | bytes | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class LuaScript:
+    """One script.
+
+    Attributes:
+        text: Its source.
+        sha: The name under which the server keeps it.
+    """
+
+    text: str
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptCall:
+    """A script with its keys and arguments."""
+
+    script: LuaScript
+    keys: Sequence[Arg]
+    args: Sequence[Arg]
+
+    def by_digest(self) -> list[Arg]:
+        """Return the command for a server that knows the script."""
+        return ["EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args]
+
+    def by_text(self) -> list[Arg]:
+        """Return the command for a server that does not; it knows the script from then on."""
+        return ["EVAL", self.script.text, len(self.keys), *self.keys, *self.args]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+_READ = "#!lua flags=no-writes\n"
+_WRITE = "#!lua\n"  # refused as a whole at maxmemory, never half done
+_REMOVE = "#!lua flags=allow-oom\n"
+
+_ROW = f"""
+local function row(key) return redis.call('HMGET', key, {_listed(PACKED_FIELDS)}) end
+local function access_of(key, ids)
+  local found = {{}}
+  for first = 1, #ids, 1000 do
+    local part = redis.call('HMGET', key, unpack(ids, first, math.min(first + 999, #ids)))
+    for i = 1, #part do found[#found + 1] = part[i] end
+  end
+  return found
+end
+"""
+
+_SELECT = """
+local NOW, PROJECT = tonumber(ARGV[4]), ARGV[3]
+local function one_of(list, word) return list == '' or string.find(list, ',' .. (word or '') .. ',', 1, true) ~= nil end
+local function in_scope(user, project) return user == ARGV[2] and (PROJECT == '' or project == PROJECT) end
+local function shown(live_until, expires_at)
+  if ARGV[5] == 'visible' then return tonumber(live_until or 0) > NOW end
+  return ARGV[5] == 'any' or not expires_at or tonumber(expires_at) > NOW
+end
+local function wanted(kind, source, conversation)
+  return one_of(ARGV[6], kind) and one_of(ARGV[7], source) and (ARGV[8] ~= '1' or conversation == ARGV[9])
+end
+local function selected(key)
+  local f = redis.call('HMGET', key,
+    'user_id', 'project_id', 'memory_type', 'source', 'conversation_id', 'live_until', 'expires_at')
+  return in_scope(f[1], f[2]) and shown(f[6], f[7]) and wanted(f[3], f[4], f[5]), f
+end
+"""
+
+# A walk goes newest first and stands on the last memory that it left behind: a rank would move under it. Where that
+# memory is gone, the walk begins again with those of the same millisecond, so that it never skips one.
+_WALK = """
+local function after(ids_key, id, score, size)
+  local start = 0
+  if id ~= '' then
+    local rank = redis.call('ZREVRANK', ids_key, id)
+    start = rank and rank + 1 or redis.call('ZCOUNT', ids_key, '(' .. score, '+inf')
+  end
+  return redis.call('ZREVRANGE', ids_key, start, start + size - 1, 'WITHSCORES')
+end
+"""
+
+_REMOVAL = """
+local removed = 0
+local function remove(id, key)
+  local twin = redis.call('HMGET', key, 'digest', 'scope')
+  removed = removed + redis.call('UNLINK', key)
+  redis.call('ZREM', KEYS[1], id)
+  redis.call('HDEL', KEYS[3], id)
+  if twin[1] and twin[2] then redis.call('ZREM', KEYS[4], twin[1] .. twin[2] .. id) end
+end
+"""
+
+GET = LuaScript(
+    _READ
+    + _ROW
+    + """
+local rows = {}
+for i = 2, #KEYS do rows[i - 1] = row(KEYS[i]) end
+return {rows, access_of(KEYS[1], ARGV)}
+"""
+)
+"""KEYS access, memories; ARGV their ids. Returns rows and access entries, in this order."""
+
+HEAD = LuaScript(
+    _READ
+    + """
+local small = redis.call('HLEN', KEYS[2]) <= tonumber(ARGV[1])
+return {tonumber(redis.call('GET', KEYS[1]) or 0), small and redis.call('HGETALL', KEYS[2]) or false}
+"""
+)
+"""KEYS gen, access; ARGV limit. Returns the generation and all access entries, or nil where they are over the limit."""
+
+SCAN = LuaScript(
+    _READ
+    + _ROW
+    + _SELECT
+    + """
+local generation = tonumber(redis.call('GET', KEYS[2]) or 0)
+if generation == tonumber(ARGV[11]) then return {generation, 'same'} end
+local limit = tonumber(ARGV[10])
+if redis.call('ZCARD', KEYS[1]) > limit then
+  if generation == tonumber(ARGV[12]) then return {generation, 'large'} end
+  local count = 0
+  for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, -1)) do
+    local f = redis.call('HMGET', ARGV[1] .. id, 'user_id', 'project_id', 'live_until', 'expires_at')
+    if in_scope(f[1], f[2]) and shown(f[3], f[4]) then count = count + 1 end
+    if count > limit then return {generation, 'large'} end
+  end
+end
+local rows, ids = {}, {}
+for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, -1)) do
+  local key = ARGV[1] .. id
+  if selected(key) then
+    rows[#rows + 1] = row(key)
+    ids[#ids + 1] = id
+  end
+end
+return {generation, 'rows', rows, access_of(KEYS[3], ids)}
+"""
+)
+"""An owner whole. KEYS ids, gen, access; ARGV a selection, limit, a generation that the caller still holds, a
+generation for which the owner is known to be over the limit (-1 for none).
+
+Returns the generation with ``same``; with ``large`` where more than ``limit`` memories of the scope are visible,
+whatever the filter; or with ``rows``, all that are selected, newest first, and their access entries.
+"""
+
+WALK = LuaScript(
+    _READ
+    + _ROW
+    + _SELECT
+    + _WALK
+    + """
+local function may_hold_a_word(content)
+  if ARGV[13] ~= '1' or string.find(content, '[\\128-\\255]') then return true end
+  local folded = string.lower(content)
+  for i = 14, #ARGV do
+    if string.find(folded, ARGV[i], 1, true) then return true end
+  end
+  return false
+end
+local batch = after(KEYS[1], ARGV[10], ARGV[11], tonumber(ARGV[12]))
+local rows, ids = {}, {}
+for i = 1, #batch, 2 do
+  local key = ARGV[1] .. batch[i]
+  if selected(key) and may_hold_a_word(redis.call('HGET', key, 'content')) then
+    rows[#rows + 1] = row(key)
+    ids[#ids + 1] = batch[i]
+  end
+end
+return {batch[#batch - 1] or '', batch[#batch] or '0', #batch / 2, rows, access_of(KEYS[2], ids)}
+"""
+)
+"""The next memories of a walk. KEYS ids, access; ARGV a selection, id and ``created_at`` of the last one seen (empty
+at first), how many to look at, ``1`` where only those that may hold a word are wanted, the words (ASCII, lower-case).
+
+Returns id and ``created_at`` of the last one looked at, how many were looked at, rows, access entries. What holds a
+character beyond ASCII always may hold a word: the caller decides.
+"""
+
+LIST = LuaScript(
+    _READ
+    + _ROW
+    + _SELECT
+    + """
+local function before(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = string.byte(a, i), string.byte(b, i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+local limit, since, last = tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12]
+local all = redis.call('ZREVRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+local total, rows, ids = 0, {}, {}
+for i = 1, #all, 2 do
+  local key = ARGV[1] .. all[i]
+  if selected(key) then
+    total = total + 1
+    if #rows < limit then
+      local created = tonumber(all[i + 1])
+      if not since or created < since or (created == since and before(all[i], last)) then
+        rows[#rows + 1] = row(key)
+        ids[#ids + 1] = all[i]
+      end
+    end
+  end
+end
+return {total, rows, access_of(KEYS[2], ids)}
+"""
+)
+"""One page. KEYS ids, access; ARGV a selection, most rows, ``created_at`` and id that the page starts behind (empty
+for the first page). Returns the exact total, rows newest first, access entries.
+"""
+
+STATS = LuaScript(
+    _READ
+    + _SELECT
+    + """
+local groups, bytes, oldest, newest = {}, 0, false, false
+for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, -1)) do
+  local key = ARGV[1] .. id
+  local yes, f = selected(key)
+  if yes then
+    local name = (f[3] or '') .. ',' .. (f[4] or '')
+    groups[name] = (groups[name] or 0) + 1
+    bytes = bytes + redis.call('HSTRLEN', key, 'content')
+    local created = redis.call('HGET', key, 'created_at')
+    newest = newest or created
+    oldest = created
+  end
+end
+local counts = {}
+for name, number in pairs(groups) do
+  counts[#counts + 1] = name
+  counts[#counts + 1] = number
+end
+return {counts, bytes, oldest, newest}
+"""
+)
+"""Figures. KEYS ids; ARGV a selection. Returns ``type,source`` and number in turn, bytes of content, oldest, newest."""
+
+CREATE = LuaScript(
+    _WRITE
+    + """
+local unique, base = ARGV[1] == '1', ARGV[2]
+local function twin_of(prefix, created, seen)
+  for _, earlier in ipairs(seen[prefix] or {}) do
+    if earlier.live_until > created then return earlier.id end
+  end
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[4], '[' .. prefix, '(' .. prefix .. '\\255')) do
+    local id = string.sub(member, #prefix + 1)
+    if tonumber(redis.call('HGET', base .. id, 'live_until') or 0) > created then return id end
+  end
+  return false
+end
+local at, kept, taken, fresh, seen = 3, {}, {}, {}, {}
+for i = 5, #KEYS do
+  local record = {key = KEYS[i], id = ARGV[at], created = ARGV[at + 1], prefix = ARGV[at + 2],
+    live_until = tonumber(ARGV[at + 3]), access = ARGV[at + 4], first = at + 6, last = at + 5 + tonumber(ARGV[at + 5])}
+  at = record.last + 1
+  local twin = unique and twin_of(record.prefix, tonumber(record.created), seen)
+  kept[#kept + 1] = twin or record.id
+  if not twin then
+    if redis.call('EXISTS', record.key) == 1 then taken[#taken + 1] = record.id end
+    fresh[#fresh + 1] = record
+    seen[record.prefix] = seen[record.prefix] or {}
+    table.insert(seen[record.prefix], record)
+  end
+end
+if #taken > 0 then return {'taken', taken} end
+for _, record in ipairs(fresh) do
+  redis.call('HSET', record.key, unpack(ARGV, record.first, record.last))
+  redis.call('ZADD', KEYS[1], record.created, record.id)
+  redis.call('ZADD', KEYS[4], 0, record.prefix .. record.id)
+  if record.access ~= '' then redis.call('HSET', KEYS[3], record.id, record.access) end
+end
+if #fresh > 0 then redis.call('INCR', KEYS[2]) end
+return {'kept', kept}
+"""
+)
+"""New memories of one owner, all or none. KEYS ids, gen, access, content, memories; ARGV ``1`` for unique content, key
+base, then for each memory: id, created_at, content and scope digest as one, live_until, access entry (may be empty),
+number of the arguments that follow, fields and values in turn.
+
+Returns ``taken`` and the ids that exist, or ``kept`` and for each memory the id under which its content is kept.
+"""
+
+UPDATE = LuaScript(
+    _WRITE
+    + _ROW
+    + f"local PARTS = {{{', '.join(f'{name} = {index + 1}' for index, name in enumerate(PARTS))}}}\n"
+    + """
+local f = redis.call('HMGET', KEYS[1], 'user_id', 'project_id', 'expires_at', 'superseded_by', 'digest', 'scope')
+if f[1] ~= ARGV[2] or (ARGV[3] ~= '' and f[2] ~= ARGV[3]) then return false end
+if f[3] and tonumber(f[3]) <= tonumber(ARGV[4]) then return false end
+local expires, superseded = ARGV[6] ~= '' and ARGV[6] or f[3], ARGV[7] == '1' or f[4]
+local packed = cjson.decode(redis.call('HGET', KEYS[1], 'record'))
+for i = 8, #ARGV, 2 do
+  local at = PARTS[ARGV[i]]
+  if at then packed[at] = ARGV[i + 1] end
+end
+local live_until = superseded and '0' or expires or '9007199254740992'
+redis.call('HSET', KEYS[1], 'live_until', live_until, 'record', cjson.encode(packed), unpack(ARGV, 8))
+if ARGV[5] ~= '' then
+  redis.call('ZREM', KEYS[4], f[5] .. f[6] .. ARGV[1])
+  redis.call('ZADD', KEYS[4], 0, ARGV[5] .. f[6] .. ARGV[1])
+end
+redis.call('INCR', KEYS[2])
+return {row(KEYS[1]), redis.call('HGET', KEYS[3], ARGV[1])}
+"""
+)
+"""A change to one memory. KEYS memory, gen, access, content; ARGV id, user id, project id (empty: all), time, content
+digest (empty: text stays), expires_at (empty: stays), ``1`` if superseded now, fields and values in turn.
+
+Returns row and access entry as they are now; nil, with nothing written, for an absent, foreign or expired memory.
+"""
+
+TOUCH = LuaScript(
+    _WRITE
+    + """
+local now, counted = tonumber(ARGV[1]), 0
+for i = 2, #KEYS do
+  local f = redis.call('HMGET', KEYS[i], 'user_id', 'project_id', 'live_until', 'access_count')
+  if f[1] == ARGV[2] and (ARGV[3] == '' or f[2] == ARGV[3]) and tonumber(f[3] or 0) > now then
+    local entry = redis.call('HGET', KEYS[1], ARGV[i + 2])
+    local count, last = string.match(entry or '', '^(%d+):(%d*)$')
+    count = tonumber(count or f[4] or 0) + 1
+    last = math.max(tonumber(last) or 0, now)
+    redis.call('HSET', KEYS[1], ARGV[i + 2], string.format('%d:%d', count, last))
+    counted = counted + 1
+  end
+end
+return counted
+"""
+)
+"""Accesses, apart from the indexed HASHes. KEYS access, memories; ARGV time, user id, project id (empty: all), ids.
+
+Returns how many were counted: only visible memories are.
+"""
+
+DELETE = LuaScript(
+    _REMOVE
+    + _SELECT
+    + _REMOVAL
+    + """
+for i = 5, #KEYS do
+  if selected(KEYS[i]) then remove(ARGV[i + 5], KEYS[i]) end
+end
+if removed > 0 then redis.call('INCR', KEYS[2]) end
+return removed
+"""
+)
+"""Named memories. KEYS ids, gen, access, content, memories; ARGV a selection, ids. Returns how many were removed."""
+
+DELETE_WALK = LuaScript(
+    _REMOVE
+    + _SELECT
+    + _REMOVAL
+    + _WALK
+    + """
+local id, score = ARGV[10], ARGV[11]
+local batch = after(KEYS[1], id, score, tonumber(ARGV[12]))
+for i = 1, #batch, 2 do
+  local key = ARGV[1] .. batch[i]
+  local yes, f = selected(key)
+  if yes or not f[1] then
+    remove(batch[i], key)
+  else
+    id, score = batch[i], batch[i + 1]
+  end
+end
+if removed > 0 then redis.call('INCR', KEYS[2]) end
+return {id, score, #batch / 2, removed}
+"""
+)
+"""The next memories of a walk, removed. KEYS ids, gen, access, content; ARGV a selection, id and ``created_at`` of the
+last one kept (empty at first), how many to look at.
+
+Returns id and ``created_at`` of the last one kept, how many were looked at, how many were removed.
+"""
+
+UPDATE_UNTAGGED = LuaScript(
+    _WRITE
+    + """
+local f = redis.call('HMGET', KEYS[1], 'user_id', 'project_id', 'expires_at')
+if f[1] ~= ARGV[1] or (ARGV[2] ~= '' and (f[2] or 'default') ~= ARGV[2]) then return false end
+if f[3] and tonumber(f[3]) <= tonumber(ARGV[3]) then return false end
+redis.call('HSET', KEYS[1], unpack(ARGV, 4))
+"""
+    + f"return redis.call('HMGET', KEYS[1], {_listed(FIELDS)})"
+)
+"""A change to a Go router's memory. KEYS memory; ARGV user id, project id (empty: all), time, fields and values."""
+
+DELETE_UNTAGGED = LuaScript(
+    _REMOVE
+    + _SELECT
+    + """
+local f = redis.call('HMGET', KEYS[1], 'user_id', 'project_id', 'memory_type', 'source', 'conversation_id')
+if in_scope(f[1], f[2] or 'default') and wanted(f[3], f[4], f[5]) then return redis.call('UNLINK', KEYS[1]) end
+return 0
+"""
+)
+"""A Go router's memory. KEYS memory; ARGV a selection. Returns how many were removed."""
+
+COUNT_UNTAGGED = LuaScript(
+    _WRITE
+    + """
+local now = tonumber(ARGV[1])
+for i = 2, #ARGV, 2 do
+  local count, last = string.match(redis.call('HGET', KEYS[1], ARGV[i]) or '', '^(%d+):(%d*)$')
+  last = math.max(tonumber(last) or 0, now)
+  redis.call('HSET', KEYS[1], ARGV[i], string.format('%d:%d', tonumber(count or ARGV[i + 1]) + 1, last))
+end
+return (#ARGV - 1) / 2
+"""
+)
+"""Accesses of a Go router's memories. KEYS access of the owner; ARGV time, then id and the HASH's own count in turn."""

@@ -1,0 +1,295 @@
+"""The candidates for one retrieval: an owner whole, or the nearest vectors joined with the newest word matches."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from memrouter.errors import StoreUnavailable
+from memrouter.models.memory import MemoryRecord, Scope, Vector
+from memrouter.stores.query import ALL_TYPES, EVERYTHING, Candidates, StoreQuery
+from memrouter.stores.valkey.connection import Connection
+from memrouter.stores.valkey.errors import ServerRefused
+from memrouter.stores.valkey.index import SearchIndex
+from memrouter.stores.valkey.keys import Keys, OwnerKeys
+from memrouter.stores.valkey.packed import PACKED_FIELDS
+from memrouter.stores.valkey.reader import RowReader
+from memrouter.stores.valkey.reads import Reads
+from memrouter.stores.valkey.rows import Row, scope_digest_of
+from memrouter.stores.valkey.scripts import HEAD, SCAN, Arg, ScriptCall
+from memrouter.stores.valkey.selection import holds, selection
+from memrouter.stores.valkey.walk import Walker
+from memrouter.stores.valkey.whole import candidates, newest_first, ranked
+from memrouter.stores.valkey.words import WordMatcher
+from memrouter.stores.vectors import to_bytes
+
+logger = logging.getLogger(__name__)
+
+SPARE = 2
+"""Neighbours asked for beyond ``k``: they show whether equally near ones were cut off."""
+TIE = 1e-6
+"""Scores nearer than this may be in either order on a server, which computes them in its own way."""
+MAX_NEIGHBOURS = 10_000
+"""Most neighbours that a server gives for one query (``search.max-vector-knn``); past it the search is done here."""
+MIN_EF, MAX_EF = 256, 4096
+"""Width of a graph search: no less than the neighbours asked for, no more than servers take."""
+SMALL_ACCESS = 256
+"""Largest number of access entries that are read whole, to save a round trip."""
+WORD_SCAN = 20_000
+"""How many of an owner's newest memories are looked at for words where the owner is over the scan limit."""
+MAX_LARGE = 4096
+"""How many scopes are remembered as over the scan limit."""
+
+_PACKED = tuple(name.encode() for name in PACKED_FIELDS)
+
+
+class Search:
+    """The searches of one store.
+
+    Scores are computed here, from the vectors: equal on every metric and server, and ties are real ties.
+
+    Args:
+        connection: Runs the commands.
+        keys: Names the keys.
+        index: The search index.
+        reader: Reads the rows.
+        walker: Reads owners in steps.
+        reads: Reads owners whole where there are memories of the Go router.
+        dimension: Length of the store's vectors.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        keys: Keys,
+        index: SearchIndex,
+        *,
+        reader: RowReader,
+        walker: Walker,
+        reads: Reads,
+        dimension: int,
+    ) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._index = index
+        self._reader = reader
+        self._walker = walker
+        self._reads = reads
+        self._dimension = dimension
+        self._shards: tuple[str, ...] = ("ALLSHARDS", "CONSISTENT") if connection.cluster else ()
+        self._large: dict[tuple[Scope, int], int] = {}
+
+    async def __call__(self, scope: Scope, query: StoreQuery) -> Candidates:
+        """See ``MemoryStore.search``."""
+        if query.vector is not None:
+            to_bytes(query.vector, dimension=self._dimension)
+        if self._index.state.legacy:
+            return await self._with_untagged(scope, query)
+        generation = -1
+        if query.scan_limit > 0:
+            answer = await self._whole(scope, query)
+            if isinstance(answer, Candidates):
+                return answer
+            generation = answer
+        return await self._joined(scope, query, generation)
+
+    async def _whole(self, scope: Scope, query: StoreQuery) -> Candidates | int:
+        """Return everything visible; the generation where that is over the scan limit."""
+        owner = self._keys.of_scope(scope)
+        place = (scope, query.scan_limit)
+        reply = await self._connection.script(
+            SCAN,
+            [owner.ids, owner.generation, owner.access],
+            [
+                *selection(owner.base, scope, query.where, now=query.now, show="visible"),
+                query.scan_limit,
+                -1 if query.known_generation is None else query.known_generation,
+                self._large.get(place, -1),
+            ],
+        )
+        generation, outcome = int(reply[0]), reply[1]
+        if outcome == b"same":
+            return Candidates(records=None, scores=None, complete=False, generation=generation)
+        if outcome == b"large":
+            if len(self._large) >= MAX_LARGE:
+                self._large.clear()
+            self._large[place] = generation
+            return generation
+        records = await self._reader.records(scope, reply[2], reply[3])
+        matching = [record for record in records if holds(query.where, record)]
+        return candidates(matching, query.vector, complete=True, generation=generation)
+
+    async def _joined(self, scope: Scope, query: StoreQuery, generation: int) -> Candidates:
+        """Return the nearest vectors and the newest word matches; the generation is read first, if it is -1."""
+        near: list[MemoryRecord] = []
+        if query.vector is not None and await self._served(query):
+            generation, found = await self._neighbours(scope, query, query.vector, generation)
+            near = await self._exactly_nearest(scope, query, query.vector) if found is None else found
+        else:
+            if generation < 0:
+                generation = int(await self._connection.run(["GET", self._keys.of_scope(scope).generation]) or 0)
+            if query.vector is not None:
+                near = await self._exactly_nearest(scope, query, query.vector)
+        if query.known_generation == generation:
+            return Candidates(records=None, scores=None, complete=False, generation=generation)
+        worded = await self._holding_words(scope, query)
+        return candidates([*near, *worded], query.vector, complete=False, generation=generation)
+
+    async def _served(self, query: StoreQuery) -> bool:
+        """Return whether the index can answer all of the query now."""
+        where = query.where
+        if where.ids is not None or where.conversation_id is not None or query.k + SPARE > MAX_NEIGHBOURS:
+            return False
+        if not where.types or where.sources == frozenset():
+            return False
+        return not self._index.state.backfilling or not (await self._index.recreate_if_missing()).backfilling
+
+    async def _neighbours(
+        self, scope: Scope, query: StoreQuery, vector: Vector, generation: int
+    ) -> tuple[int, list[MemoryRecord] | None]:
+        """Return the generation and the ``k`` nearest by the index; None where there is no index now."""
+        owner = self._keys.of_scope(scope)
+        wanted = query.k + SPARE
+        while True:
+            try:
+                generation, entries, reply = await self._asked(owner, scope, query, vector, wanted, generation)
+            except ServerRefused as error:
+                if not await self._index_changed(error):
+                    raise
+                return generation, None
+            found = rows_of(reply)
+            access = await self._access(owner, [key for key, _ in found], entries)
+            records = await self._reader.records(scope, [row for _, row in found], access)
+            shown = [record for record in records if record.visible(query.now) and holds(query.where, record)]
+            nearest, scores = ranked(shown, vector)
+            cut_off = len(found) >= wanted and scores is not None and _tied(scores, query.k)
+            if not cut_off:
+                return generation, nearest[: query.k]
+            if wanted >= MAX_NEIGHBOURS:
+                return generation, None
+            wanted = min(4 * wanted, MAX_NEIGHBOURS)
+
+    async def _asked(
+        self, owner: OwnerKeys, scope: Scope, query: StoreQuery, vector: Vector, wanted: int, generation: int
+    ) -> tuple[int, Mapping[bytes, bytes] | None, Any]:
+        """Return generation, access entries (None: too many to read unasked) and the reply of FT.SEARCH.
+
+        The generation is never newer than the memories: what the caller keeps under it is not too old.
+        """
+        command = self._command(scope, query, vector, wanted)
+        head = ScriptCall(HEAD, [owner.generation, owner.access], [SMALL_ACCESS])
+        if self._connection.cluster:
+            (read,) = await self._connection.scripts([head])
+            reply = await self._over_cluster(command, owner)
+        else:
+            read, reply = await self._connection.scripts([head, command])
+        entries = None if read[1] is None else dict(zip(read[1][::2], read[1][1::2], strict=True))
+        return read[0] if generation < 0 else generation, entries, reply
+
+    async def _over_cluster(self, command: Sequence[Arg], owner: OwnerKeys) -> Any:
+        """Search from the owner's node, which takes in what its scripts have just written before it answers."""
+        try:
+            return await self._connection.run([*command, *self._shards], beside=owner.ids)
+        except ServerRefused as error:
+            if not self._shards or error.index_missing:
+                raise
+            self._shards = ()
+            return await self._connection.run(command, beside=owner.ids)
+
+    def _command(self, scope: Scope, query: StoreQuery, vector: Vector, wanted: int) -> list[Arg]:
+        """Return FT.SEARCH; only digests, words of our own and numbers stand in the query."""
+        project = scope_digest_of(scope)
+        parts = [f"@owner:{{{scope.owner}}}" if project is None else f"@scope:{{{project}}}"]
+        parts.append(f"@live_until:[({query.now} +inf]")
+        if query.where.types != ALL_TYPES:
+            parts.append(f"@memory_type:{{{'|'.join(sorted(query.where.types))}}}")
+        if query.where.sources is not None:
+            parts.append(f"@source:{{{'|'.join(sorted(query.where.sources))}}}")
+        width = f" EF_RUNTIME {min(MAX_EF, max(MIN_EF, wanted))}" if self._index.state.algorithm == "HNSW" else ""
+        return [
+            "FT.SEARCH", self._index.schema.name,
+            f"({' '.join(parts)})=>[KNN {wanted} @embedding $vector{width} AS distance]",
+            "PARAMS", 2, "vector", to_bytes(vector, dimension=self._dimension),
+            "RETURN", len(PACKED_FIELDS), *PACKED_FIELDS, "LIMIT", 0, wanted, "DIALECT", 2,
+        ]  # fmt: skip
+
+    async def _access(
+        self, owner: OwnerKeys, keys: Sequence[bytes], entries: Mapping[bytes, bytes] | None
+    ) -> list[bytes | None]:
+        """Return the access entries of memories, given all of the owner's or None."""
+        base = owner.base.encode()
+        ids = [key.removeprefix(base) for key in keys]
+        if entries is None and ids:
+            return list(await self._connection.run(["HMGET", owner.access, *ids]))
+        return [(entries or {}).get(memory_id) for memory_id in ids]
+
+    async def _index_changed(self, error: ServerRefused) -> bool:
+        """Return whether the index is not as it was, made again if it was gone: then this search goes without it."""
+        before = self._index.state
+        try:
+            after = await self._index.recreate_if_missing()
+        except StoreUnavailable as trouble:
+            logger.warning("the search index cannot be used now: %s", trouble)
+            return error.index_missing
+        return error.index_missing or (after.algorithm, after.legacy) != (before.algorithm, before.legacy)
+
+    async def _exactly_nearest(self, scope: Scope, query: StoreQuery, vector: Vector) -> list[MemoryRecord]:
+        """Return the ``k`` nearest without the index: for filters that it does not know, and while it is not there."""
+        best: list[MemoryRecord] = []
+        if query.where.ids is not None:
+            found = await self._reads.everything(scope, query.where, now=query.now)
+            best = [record for record in found if record.visible(query.now) and holds(query.where, record)]
+            return ranked(best, vector)[0][: query.k]
+        async for part in self._walker.walk(scope, query.where, now=query.now, show="visible"):
+            best = ranked([*best, *part], vector)[0][: query.k]
+        return best
+
+    async def _holding_words(self, scope: Scope, query: StoreQuery) -> list[MemoryRecord]:
+        """Return the ``k`` newest memories that hold any of the words, among the newest WORD_SCAN."""
+        words = WordMatcher(query.words)
+        held: list[MemoryRecord] = []
+        if not words:
+            return held
+        async for part in self._walker.walk(
+            scope, query.where, now=query.now, show="visible", words=words, at_most=WORD_SCAN
+        ):
+            held += [record for record in part if holds(query.where, record) and words.matches(record.content)]
+            if len(held) >= query.k:
+                break
+        return held[: query.k]
+
+    async def _with_untagged(self, scope: Scope, query: StoreQuery) -> Candidates:
+        """Answer from everything that the scope has: the Go router's index cannot tell owners apart for sure.
+
+        Never unchanged: a Go router's writes do not raise the generation.
+        """
+        generation = int(await self._connection.run(["GET", self._keys.of_scope(scope).generation]) or 0)
+        everything = await self._reads.everything(scope, EVERYTHING, now=query.now)
+        visible = {record.id: record for record in everything if record.visible(query.now)}
+        matching = [record for record in visible.values() if holds(query.where, record)]
+        if query.scan_limit > 0 and len(visible) <= query.scan_limit:
+            return candidates(matching, query.vector, complete=True, generation=generation)
+        words = WordMatcher(query.words)
+        near = [] if query.vector is None else ranked(matching, query.vector)[0][: query.k]
+        worded = [record for record in newest_first(matching) if words and words.matches(record.content)][: query.k]
+        return candidates([*near, *worded], query.vector, complete=False, generation=generation)
+
+
+def rows_of(reply: Any) -> list[tuple[bytes, Row]]:
+    """Return keys and rows in a reply of FT.SEARCH, whichever form the client gives it, without keys that are gone."""
+    found: list[tuple[bytes, Row]] = []
+    parts = iter(reply[1:])
+    for part in parts:
+        if isinstance(part, dict):
+            found += [(key, list(map(fields.get, _PACKED))) for key, fields in part.items() if fields]
+            continue
+        fields = next(parts, None)
+        if isinstance(fields, dict):
+            found.append((part, list(map(fields.get, _PACKED))))
+        elif fields:
+            found.append((part, list(map(dict(zip(fields[::2], fields[1::2], strict=True)).get, _PACKED))))
+    return found
+
+
+def _tied(scores: Sequence[float], k: int) -> bool:
+    """Return whether the last score is as good as the ``k``-th: there may be more of the same."""
+    return len(scores) >= k and scores[k - 1] - scores[-1] < TIE

@@ -1,0 +1,57 @@
+"""Which memories, in the form that scripts take it (see ``scripts``), and the same question asked of a record."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from memrouter.models.memory import MemoryRecord, Scope
+from memrouter.stores.query import ALL_TYPES, Filter
+from memrouter.stores.valkey.scripts import Arg
+
+Visibility = Literal["visible", "unexpired", "any"]
+
+
+def selection(base: str, scope: Scope, where: Filter, *, now: int, show: Visibility) -> list[Arg]:
+    """Return the nine arguments of a selection; ``where.ids`` is not among them.
+
+    Args:
+        base: ``OwnerKeys.base`` of the scope's user.
+        scope: Whose memories.
+        where: Which of them.
+        now: Milliseconds since the epoch.
+        show: Whether superseded and expired ones count: ``unexpired`` lets the superseded in, ``any`` both.
+    """
+    asked = where.conversation_id is not None
+    return [
+        base,
+        scope.user_id,
+        scope.project_id or "",
+        now,
+        show,
+        "" if where.types == ALL_TYPES else _listed(where.types),
+        "" if where.sources is None else _listed(where.sources),
+        "1" if asked else "",
+        where.conversation_id or "",
+    ]
+
+
+def holds(where: Filter, record: MemoryRecord) -> bool:
+    """Return whether a filter holds for a memory."""
+    return (
+        (where.ids is None or record.id in where.ids)
+        and record.type in where.types
+        and (where.sources is None or record.source in where.sources)
+        and where.conversation_id in (None, record.conversation_id)
+    )
+
+
+def storable(ids: Iterable[str]) -> list[str]:
+    """Return those of ``ids`` that a memory can have, once each, in their order."""
+    return [memory_id for memory_id in dict.fromkeys(ids) if memory_id and not _has_surrogate(memory_id)]
+
+
+def _listed(words: Iterable[str]) -> str:
+    return f",{','.join(sorted(words))},"
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= char <= "\udfff" for char in text)

@@ -1,0 +1,137 @@
+"""Memories on Valkey with the Search module: exact, one owner apart from another, every write one atomic step."""
+
+import random
+from collections.abc import Sequence
+
+from memrouter.config.memory import ValkeySettings
+from memrouter.models.memory import MemoryRecord, Scope
+from memrouter.stores.base import Capabilities
+from memrouter.stores.query import Candidates, Filter, ListQuery, Page, Patch, ScopeStats, StoreQuery
+from memrouter.stores.valkey.canary import Canary
+from memrouter.stores.valkey.connection import Connection
+from memrouter.stores.valkey.index import SearchIndex
+from memrouter.stores.valkey.keys import Keys
+from memrouter.stores.valkey.legacy import Untagged
+from memrouter.stores.valkey.reader import RowReader
+from memrouter.stores.valkey.reads import Reads
+from memrouter.stores.valkey.search import Search
+from memrouter.stores.valkey.walk import Walker
+from memrouter.stores.valkey.writes import Writes
+
+
+class ValkeyStore:
+    """Satisfies ``MemoryStore`` with one server or cluster, which several routers may share.
+
+    An id is unique for its owner: the owner is part of the key. Several owners of one ``create`` are written side by
+    side, each all or none. How durable a write is that returned, the server's ``appendonly`` and
+    ``appendfsync`` decide. Lists, figures and reads by id never depend on the index. An owner over the scan limit is
+    searched for words among its newest 20,000 memories.
+    """
+
+    def __init__(
+        self, connection: Connection, index: SearchIndex, canary: Canary, keys: Keys, *, capabilities: Capabilities
+    ) -> None:
+        dimension, model = capabilities.dimension, capabilities.embedding_model
+        self._connection = connection
+        self._canary = canary
+        self._capabilities = capabilities
+        reader = RowReader(dimension=dimension, embedding_model=model)
+        walker = Walker(connection, keys, reader)
+        untagged = Untagged(connection, keys, index, reader)
+        self._reads = Reads(connection, keys, index, reader=reader, walker=walker, untagged=untagged)
+        self._writes = Writes(
+            connection, keys, index, reader=reader, untagged=untagged, dimension=dimension, embedding_model=model
+        )
+        self._search = Search(
+            connection,
+            keys,
+            index,
+            reader=reader,
+            walker=walker,
+            reads=self._reads,
+            dimension=dimension,
+        )
+
+    @classmethod
+    async def open(
+        cls, settings: ValkeySettings, *, dimension: int, embedding_model: str, rng: random.Random | None = None
+    ) -> "ValkeyStore":
+        """Connect, and adopt the index or make it where there is none.
+
+        Args:
+            settings: ``global.stores.memory.valkey``.
+            dimension: Length of the embedder's vectors.
+            embedding_model: Name of the embedder's model.
+            rng: Names the canaries; None takes a fresh one.
+
+        Raises:
+            ConfigError: The prefix cannot be used, or the client's package is not installed.
+            SchemaMismatch: What is stored was made by another model or with other settings; the message has the fix.
+            StoreUnavailable: The server cannot be reached, or cannot serve.
+        """
+        keys = Keys(settings.collection_prefix)
+        connection = await Connection.open(settings)
+        try:
+            index = SearchIndex(connection, settings, dimension=dimension, embedding_model=embedding_model)
+            state = await index.ensure()
+            canary = Canary(connection, index, rng=rng or random.Random())
+            await canary.sing()
+        except BaseException:
+            await connection.aclose()
+            raise
+        graph = settings.index_algorithm == "hnsw" if state.algorithm is None else state.algorithm == "HNSW"
+        capabilities = Capabilities("valkey", dimension, embedding_model, exact=not graph)
+        return cls(connection, index, canary, keys, capabilities=capabilities)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See ``MemoryStore.capabilities``."""
+        return self._capabilities
+
+    async def create(self, records: Sequence[MemoryRecord], *, unique_content: bool = False) -> list[str]:
+        """See ``MemoryStore.create``.
+
+        An id that exists already is no conflict where ``unique_content`` finds the content: a repeated call is
+        answered as the first one was.
+        """
+        return await self._writes.create(tuple(records), unique_content)
+
+    async def get(self, scope: Scope, ids: Sequence[str], *, now: int) -> list[MemoryRecord]:
+        """See ``MemoryStore.get``."""
+        return await self._reads.get(scope, ids, now)
+
+    async def list(self, scope: Scope, query: ListQuery) -> Page:
+        """See ``MemoryStore.list``."""
+        return await self._reads.page(scope, query)
+
+    async def search(self, scope: Scope, query: StoreQuery) -> Candidates:
+        """See ``MemoryStore.search``.
+
+        Raises:
+            SchemaMismatch: The query's vector does not fit the store.
+        """
+        return await self._search(scope, query)
+
+    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
+        """See ``MemoryStore.update``."""
+        return await self._writes.update(scope, memory_id, patch)
+
+    async def touch(self, scope: Scope, ids: Sequence[str], *, now: int) -> int:
+        """See ``MemoryStore.touch``."""
+        return await self._writes.touch(scope, ids, now)
+
+    async def delete(self, scope: Scope, where: Filter) -> int:
+        """See ``MemoryStore.delete``."""
+        return await self._writes.delete(scope, where)
+
+    async def stats(self, scope: Scope, *, now: int) -> ScopeStats:
+        """See ``MemoryStore.stats``."""
+        return await self._reads.stats(scope, now)
+
+    async def check(self) -> None:
+        """See ``MemoryStore.check``: writes, finds and deletes a row, and says so while the index is being filled."""
+        await self._canary.check()
+
+    async def aclose(self) -> None:
+        """See ``MemoryStore.aclose``."""
+        await self._connection.aclose()

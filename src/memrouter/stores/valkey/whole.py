@@ -1,0 +1,89 @@
+"""Answers from memories that are in hand: ranking, and pages and figures of an owner that was read whole."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from memrouter.models.memory import MemoryRecord, MemoryType, Source, Vector
+from memrouter.stores.query import Candidates, Cursor, ListQuery, Page, ScopeStats
+from memrouter.stores.valkey.selection import holds
+from memrouter.stores.vectors import vector_scores
+
+NO_STATS = ScopeStats(total=0, by_type={}, by_source={}, content_bytes=0, oldest=None, newest=None)
+
+
+def newest_first(records: Iterable[MemoryRecord]) -> list[MemoryRecord]:
+    """Return memories, each id once, in the order of lists."""
+    once = {record.id: record for record in records}
+    return sorted(once.values(), key=lambda record: (record.created_at, record.id), reverse=True)
+
+
+def ranked(records: Iterable[MemoryRecord], vector: Vector | None) -> tuple[list[MemoryRecord], list[float] | None]:
+    """Return memories nearest first with their scores (ties: newest first); newest first where there is no vector."""
+    ordered = newest_first(records)
+    if vector is None:
+        return ordered, None
+    if not ordered:
+        return [], []
+    scores = vector_scores(np.stack([record.embedding for record in ordered]), vector)
+    order = np.argsort(-scores, kind="stable")
+    return [ordered[index] for index in order.tolist()], scores[order].tolist()
+
+
+def candidates(
+    records: Iterable[MemoryRecord], vector: Vector | None, *, complete: bool, generation: int
+) -> Candidates:
+    """Return memories as the answer to a search."""
+    found, scores = ranked(records, vector)
+    return Candidates(records=found, scores=scores, complete=complete, generation=generation)
+
+
+def page(records: Sequence[MemoryRecord], query: ListQuery, *, total: int) -> Page:
+    """Return a page.
+
+    Args:
+        records: The memories behind the cursor, newest first, one more than the limit where there are more.
+        query: What was asked.
+        total: How many match in all.
+    """
+    if len(records) <= query.limit:
+        return Page(records=records, total=total, next=None)
+    last = records[query.limit - 1]
+    return Page(records=records[: query.limit], total=total, next=Cursor(last.created_at, last.id))
+
+
+def page_of(records: Iterable[MemoryRecord], query: ListQuery) -> Page:
+    """Return a page of all memories of a scope."""
+    shown = [
+        record
+        for record in newest_first(records)
+        if holds(query.where, record)
+        and (record.visible(query.now) or (query.include_superseded and _unexpired(record, query.now)))
+    ]
+    after = query.after
+    rest = [
+        record for record in shown if after is None or (record.created_at, record.id) < (after.created_at, after.id)
+    ]
+    return page(rest[: query.limit + 1], query, total=len(shown))
+
+
+def stats_of(records: Iterable[MemoryRecord], *, now: int) -> ScopeStats:
+    """Return figures about the visible ones of a scope's memories."""
+    visible = [record for record in records if record.visible(now)]
+    if not visible:
+        return NO_STATS
+    by_type: Counter[MemoryType] = Counter(record.type for record in visible)
+    by_source: Counter[Source] = Counter(record.source for record in visible)
+    return ScopeStats(
+        total=len(visible),
+        by_type=dict(by_type),
+        by_source=dict(by_source),
+        content_bytes=sum(len(record.content.encode()) for record in visible),
+        oldest=min(record.created_at for record in visible),
+        newest=max(record.created_at for record in visible),
+    )
+
+
+def _unexpired(record: MemoryRecord, now: int) -> bool:
+    return record.expires_at is None or record.expires_at > now

@@ -1,0 +1,203 @@
+"""Writes: each one script on the owner's slot, which writes all of it or nothing."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from memrouter.errors import MemoryConflict
+from memrouter.models.memory import MemoryRecord, Scope
+from memrouter.stores.query import Filter, Patch
+from memrouter.stores.valkey.connection import Connection
+from memrouter.stores.valkey.index import SearchIndex
+from memrouter.stores.valkey.keys import Keys, OwnerKeys
+from memrouter.stores.valkey.legacy import Untagged
+from memrouter.stores.valkey.reader import RowReader
+from memrouter.stores.valkey.rows import access_entry, require_model, to_fields, twin_digest
+from memrouter.stores.valkey.scripts import CREATE, DELETE, DELETE_WALK, TOUCH, UPDATE, Arg, ScriptCall
+from memrouter.stores.valkey.selection import selection, storable
+from memrouter.stores.vectors import to_bytes
+
+INLINE_RECORDS = 16
+"""Up to this many records are packed in the event loop: under 1 ms."""
+
+DELETE_STEP = 500
+"""Memories that one script removes or passes by: a few milliseconds of the server's time."""
+
+_OWNERS_AT_ONCE = 64
+
+
+class Writes:
+    """The writes of one store.
+
+    Args:
+        connection: Runs the scripts.
+        keys: Names the keys.
+        index: Tells whether there are memories of the Go router.
+        reader: Reads the rows.
+        untagged: Memories of the Go router.
+        dimension: Length of the store's vectors.
+        embedding_model: Name of the store's model.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        keys: Keys,
+        index: SearchIndex,
+        *,
+        reader: RowReader,
+        untagged: Untagged,
+        dimension: int,
+        embedding_model: str,
+    ) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._index = index
+        self._reader = reader
+        self._untagged = untagged
+        self._dimension = dimension
+        self._embedding_model = embedding_model
+
+    async def create(self, records: Sequence[MemoryRecord], unique_content: bool) -> list[str]:
+        """See ``MemoryStore.create``; all or none for each owner, owner after owner."""
+        repeated = [memory_id for memory_id, number in Counter(r.id for r in records).items() if number > 1]
+        if repeated:
+            raise MemoryConflict(repeated)
+        owners: dict[str, list[MemoryRecord]] = {}
+        for record in records:
+            owners.setdefault(record.user_id, []).append(record)
+        groups = list(owners.values())
+        if len(records) <= INLINE_RECORDS:
+            calls = self._creations(groups, unique_content)
+        else:
+            calls = await asyncio.to_thread(self._creations, groups, unique_content)
+        kept: dict[str, str] = {}
+        taken: list[str] = []
+        for first in range(0, len(calls), _OWNERS_AT_ONCE):
+            replies = await self._connection.scripts(calls[first : first + _OWNERS_AT_ONCE])
+            for group, (outcome, ids) in zip(groups[first:], replies, strict=False):
+                if outcome == b"taken":
+                    taken += [memory_id.decode() for memory_id in ids]
+                else:
+                    kept |= {record.id: memory_id.decode() for record, memory_id in zip(group, ids, strict=True)}
+        if taken:
+            raise MemoryConflict(taken)
+        return [kept[record.id] for record in records]
+
+    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
+        """See ``MemoryStore.update``; a memory that a Go router wrote is changed where it stands."""
+        fields = self._changes(patch)
+        if not storable([memory_id]):
+            return None
+        owner = self._keys.of_scope(scope)
+        reply = await self._connection.script(
+            UPDATE,
+            [owner.memory(memory_id), owner.generation, owner.access, owner.content],
+            [
+                memory_id,
+                scope.user_id,
+                scope.project_id or "",
+                patch.updated_at,
+                "" if patch.content is None else twin_digest(patch.content),
+                "" if patch.expires_at is None else patch.expires_at,
+                "" if patch.superseded_by is None else "1",
+                *fields,
+            ],
+        )
+        if reply is None:
+            return await self._untagged.update(scope, memory_id, patch.updated_at, fields)
+        row, entry = reply
+        records = await self._reader.records(scope, [row], [entry])
+        return records[0] if records else None
+
+    async def touch(self, scope: Scope, ids: Sequence[str], now: int) -> int:
+        """See ``MemoryStore.touch``."""
+        wanted = storable(ids)
+        if not wanted:
+            return 0
+        owner = self._keys.of_scope(scope)
+        names = [owner.memory(memory_id) for memory_id in wanted]
+        counted = await self._connection.script(
+            TOUCH, [owner.access, *names], [now, scope.user_id, scope.project_id or "", *wanted]
+        )
+        if counted < len(wanted) and self._index.state.legacy:
+            counted += await self._untagged.touch(scope, wanted, now)
+        return int(counted)
+
+    async def delete(self, scope: Scope, where: Filter) -> int:
+        """See ``MemoryStore.delete``; more than DELETE_STEP memories go in several steps, each of them atomic."""
+        if not where.types or where.sources == frozenset():
+            return 0
+        if where.ids is None:
+            untagged = [record.id for record in await self._untagged.of(scope)] if self._index.state.legacy else []
+            return await self._delete_all(scope, where) + await self._untagged.delete(scope, where, untagged)
+        wanted = storable(where.ids)
+        removed = await self._delete_named(scope, where, wanted)
+        return removed if removed == len(wanted) else removed + await self._untagged.delete(scope, where, wanted)
+
+    async def _delete_named(self, scope: Scope, where: Filter, ids: Sequence[str]) -> int:
+        owner = self._keys.of_scope(scope)
+        chosen = selection(owner.base, scope, where, now=0, show="any")
+        removed = 0
+        for first in range(0, len(ids), DELETE_STEP):
+            part = ids[first : first + DELETE_STEP]
+            names = [owner.memory(memory_id) for memory_id in part]
+            removed += await self._connection.script(DELETE, [*_sides(owner), *names], [*chosen, *part])
+        return removed
+
+    async def _delete_all(self, scope: Scope, where: Filter) -> int:
+        owner = self._keys.of_scope(scope)
+        chosen = selection(owner.base, scope, where, now=0, show="any")
+        kept, created, looked, removed = b"", b"0", DELETE_STEP, 0
+        while looked == DELETE_STEP:
+            kept, created, looked, number = await self._connection.script(
+                DELETE_WALK, _sides(owner), [*chosen, kept, created, DELETE_STEP]
+            )
+            removed += number
+        return removed
+
+    def _creations(self, groups: Sequence[Sequence[MemoryRecord]], unique_content: bool) -> list[ScriptCall]:
+        """Return one script call for each owner's records."""
+        return [self._creation(self._keys.of_user(group[0].user_id), group, unique_content) for group in groups]
+
+    def _creation(self, owner: OwnerKeys, records: Sequence[MemoryRecord], unique_content: bool) -> ScriptCall:
+        args: list[Arg] = ["1" if unique_content else "", owner.base]
+        for record in records:
+            fields = to_fields(record, dimension=self._dimension, embedding_model=self._embedding_model)
+            args += [
+                record.id,
+                record.created_at,
+                f"{fields['digest']!s}{fields['scope']!s}",
+                fields["live_until"],
+                access_entry(record.access_count, record.last_accessed),
+                2 * len(fields),
+            ]
+            for name, value in fields.items():
+                args += (name, value)
+        return ScriptCall(CREATE, [*_sides(owner), *(owner.memory(record.id) for record in records)], args)
+
+    def _changes(self, patch: Patch) -> list[Arg]:
+        """Return the fields that a patch sets and their values in turn."""
+        changes: dict[str, Arg | None] = {
+            "memory_type": patch.type,
+            "importance": None if patch.importance is None else repr(float(patch.importance)),
+            "expires_at": patch.expires_at,
+            "superseded_by": patch.superseded_by,
+        }
+        text = (patch.content, patch.embedding, patch.embedding_model)
+        if patch.content is not None and patch.embedding is not None and patch.embedding_model is not None:
+            require_model(patch.embedding_model, embedding_model=self._embedding_model)
+            changes["content"] = patch.content
+            changes["digest"] = twin_digest(patch.content)
+            changes["embedding"] = to_bytes(patch.embedding, dimension=self._dimension)
+        elif any(part is not None for part in text):
+            raise ValueError("content, embedding and embedding_model of a patch go together")
+        pairs: list[Arg] = ["updated_at", patch.updated_at]
+        for name, value in changes.items():
+            if value is not None:
+                pairs += (name, value)
+        return pairs
+
+
+def _sides(owner: OwnerKeys) -> list[str]:
+    return [owner.ids, owner.generation, owner.access, owner.content]

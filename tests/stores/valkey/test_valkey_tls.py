@@ -1,0 +1,154 @@
+"""TLS to the server, and users with passwords and few rights."""
+
+import logging
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from memrouter.config.memory import ValkeySettings
+from memrouter.errors import StoreUnavailable
+from memrouter.models.memory import Scope
+from memrouter.stores.query import EVERYTHING, ListQuery, Patch, StoreQuery
+from memrouter.stores.valkey.store import ValkeyStore
+from memrouter.testing.records import NOW, RecordFactory
+from memrouter.testing.valkey import ValkeyServer
+from memrouter.testing.valkey_cluster import ask
+
+from .tls import Authority, tls_end
+
+ALICE = Scope("alice")
+LATER = NOW + 10**9
+ACL_LINE = re.compile(r"^ACL SETUSER memrouter (.+)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.make(tmp_path_factory.mktemp("ours"), "ours")
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.make(tmp_path_factory.mktemp("theirs"), "theirs")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ValkeyServer]:
+    async with ValkeyServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def secure(server: ValkeyServer, ours: Authority) -> AsyncIterator[int]:
+    async with tls_end(ours, server.port) as port:
+        yield port
+
+
+async def opened(settings: ValkeySettings) -> ValkeyStore:
+    return await ValkeyStore.open(settings, dimension=16, embedding_model="test-model")
+
+
+async def use(store: ValkeyStore) -> None:
+    """Do everything that a store can do."""
+    make = RecordFactory(store.capabilities)
+    record, other = make.make("likes tea"), make.make("likes coffee")
+    await store.create([record, other], unique_content=True)
+    assert len(await store.get(ALICE, [record.id], now=LATER)) == 1
+    assert (await store.list(ALICE, ListQuery(limit=1, now=LATER))).total == 2
+    for scan_limit in (0, 100):
+        query = StoreQuery(vector=record.embedding, k=2, now=LATER, scan_limit=scan_limit)
+        answer = await store.search(ALICE, query)
+        assert [found.id for found in answer.records or ()] == [record.id, other.id]
+    assert await store.update(ALICE, record.id, Patch(updated_at=LATER, importance=0.9)) is not None
+    assert await store.touch(ALICE, [record.id], now=LATER) == 1
+    assert (await store.stats(ALICE, now=LATER)).total == 2
+    await store.check()
+    assert await store.delete(ALICE, EVERYTHING) == 2
+
+
+async def use_once(settings: ValkeySettings) -> None:
+    store = await opened(settings)
+    try:
+        await use(store)
+    finally:
+        await store.aclose()
+
+
+async def test_a_server_whose_certificate_is_of_the_given_authority_is_used(
+    secure: int, server: ValkeyServer, ours: Authority
+) -> None:
+    store = await opened(server.settings(port=secure, tls_enabled=True, tls_ca_path=str(ours.ca)))
+    await use(store)
+    await store.aclose()
+
+
+@pytest.mark.parametrize("authority", ["theirs", "the system's"])
+async def test_a_server_of_another_authority_is_refused(
+    secure: int, server: ValkeyServer, theirs: Authority, authority: str
+) -> None:
+    path = str(theirs.ca) if authority == "theirs" else ""
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="certificate"):
+        await opened(server.settings(port=secure, tls_enabled=True, tls_ca_path=path, timeout=1))
+    assert time.monotonic() - begun < 10
+
+
+async def test_skipping_verification_works_and_is_warned_about(
+    secure: int, server: ValkeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        store = await opened(server.settings(port=secure, tls_enabled=True, tls_insecure_skip_verify=True))
+    assert "tls_insecure_skip_verify" in caplog.text
+    await use(store)
+    await store.aclose()
+
+
+async def test_plain_text_to_a_tls_port_says_what_to_check(secure: int, server: ValkeyServer) -> None:
+    with pytest.raises(StoreUnavailable, match="tls_enabled"):
+        await opened(server.settings(port=secure, timeout=1))
+
+
+async def test_tls_to_a_plain_port_says_what_to_check(server: ValkeyServer, ours: Authority) -> None:
+    with pytest.raises(StoreUnavailable, match=r"certificate|tls_enabled"):
+        await opened(server.settings(tls_enabled=True, tls_ca_path=str(ours.ca), timeout=1))
+
+
+@pytest.mark.parametrize("content", [None, "", "this is no certificate"])
+async def test_a_ca_file_that_cannot_be_used_is_named(
+    server: ValkeyServer, tmp_path: Path, content: str | None
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(StoreUnavailable, match=re.escape("ca.pem")):
+        await opened(server.settings(tls_enabled=True, tls_ca_path=str(path), timeout=1))
+
+
+def documented_rights() -> str:
+    """Return the rules that docs/valkey.md tells an operator to give."""
+    page = Path(__file__).parents[3] / "docs" / "valkey.md"
+    (rules,) = ACL_LINE.findall(page.read_text())
+    return str(rules).replace(">PASSWORD", ">secret")
+
+
+async def test_a_user_with_the_documented_rights_can_do_everything(server: ValkeyServer) -> None:
+    await ask(server, "ACL", "SETUSER", "memrouter", documented_rights())
+    store = await opened(server.settings(username="memrouter", password="secret"))
+    await use(store)
+    await store.aclose()
+
+
+@pytest.mark.parametrize("right", [word for word in documented_rights().split() if word.startswith(("+", "~"))])
+async def test_no_documented_right_can_be_left_out(server: ValkeyServer, right: str) -> None:
+    rules = " ".join(word for word in documented_rights().split() if word != right)
+    await ask(server, "ACL", "SETUSER", "memrouter", rules)
+    with pytest.raises(StoreUnavailable):
+        await use_once(server.settings(username="memrouter", password="secret", timeout=1))
+
+
+async def test_a_wrong_password_is_said_to_be_wrong(server: ValkeyServer) -> None:
+    await ask(server, "ACL", "SETUSER", "memrouter", documented_rights())
+    with pytest.raises(StoreUnavailable, match=r"username or password"):
+        await opened(server.settings(username="memrouter", password="guessed", timeout=1))
