@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -184,6 +185,17 @@ def test_the_advised_grants_are_enough(doctor: Doctor, launch: Launch) -> None:
     assert "written, found and removed" in outcome.of("canary")["seen"]
 
 
+def test_the_documented_rights_are_enough(doctor: Doctor, launch: Launch) -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "doctor.md").read_text()
+    (line,) = re.findall(r"^valkey-cli (ACL SETUSER memrouter .*)$", page, re.MULTILINE)
+    server = launch(*AOF)
+    make_index(server)
+    command(server, shlex.split(line))
+    outcome = doctor.valkey(server.port, username="memrouter", password="PASSWORD")
+    assert (outcome.status, outcome.at("broken"), outcome.at("warning")) == (0, set(), set())
+    assert {"clock", "canary", "persistence"} <= outcome.at("ok")
+
+
 def test_every_command_in_a_script_is_among_those_that_are_tried() -> None:
     folder = Path(stores_valkey.__file__).parent
     used = {
@@ -202,15 +214,20 @@ def test_a_replica_is_broken_and_the_primary_is_named(doctor: Doctor, launch: La
     assert f"127.0.0.1:{primary.port}" in finding["fix"]
 
 
+def cluster_mode() -> tuple[str, ...]:
+    """Return arguments for a cluster node on any port: its usual bus port, 10,000 above, may not exist."""
+    return ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+
+
 def test_a_cluster_node_without_cluster_true_is_broken(doctor: Doctor, launch: Launch) -> None:
-    outcome = doctor.valkey(launch("--cluster-enabled", "yes", search=False).port)
+    outcome = doctor.valkey(launch(*cluster_mode(), search=False).port)
     finding = outcome.of("valkey cluster mode")
     assert (outcome.status, finding["level"]) == (2, "broken")
     assert finding["fix"] == "set global.stores.memory.valkey.cluster: true"
 
 
 def test_a_cluster_whose_slots_nobody_serves_is_broken(doctor: Doctor, launch: Launch) -> None:
-    outcome = doctor.valkey(launch("--cluster-enabled", "yes", search=False).port, cluster=True)
+    outcome = doctor.valkey(launch(*cluster_mode(), search=False).port, cluster=True)
     finding = outcome.of("valkey cluster state")
     assert (outcome.status, finding["level"]) == (2, "broken")
     assert "0 of 16384 slots" in finding["seen"]

@@ -1,5 +1,6 @@
 """The request is read by spans and edited by splices: what nobody touched stays as it was."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -166,10 +167,8 @@ def test_a_bad_body_is_refused_with_the_field_named(body: bytes, code: str, para
 
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_parsed_or_refused(raw: bytes) -> None:
-    try:
+    with contextlib.suppress(InvalidRequest):
         parse(raw)
-    except InvalidRequest:
-        pass
 
 
 @given(st.dictionaries(st.text().filter(encodable), VALUES.filter(encodable)), st.sampled_from([None, 1]))

@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,12 @@ async def use(store: ValkeyStore) -> None:
     record, other = make.make("likes tea"), make.make("likes coffee")
     await store.create([record, other], unique_content=True)
     assert len(await store.get(ALICE, [record.id], now=LATER)) == 1
-    assert (await store.list(ALICE, ListQuery(limit=1, now=LATER))).total == 2
+    page = await store.list(ALICE, ListQuery(limit=1, now=LATER))
+    assert page.total == 2
+    assert page.next is not None
+    for after in (page.next, replace(page.next, id="gone")):
+        rest = await store.list(ALICE, ListQuery(limit=1, now=LATER, after=after))
+        assert rest.total == 2
     for scan_limit in (0, 100):
         query = StoreQuery(vector=record.embedding, k=2, now=LATER, scan_limit=scan_limit)
         answer = await store.search(ALICE, query)

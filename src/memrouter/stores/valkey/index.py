@@ -18,6 +18,8 @@ from memrouter.stores.valkey.server import ServerFacts, explained
 
 logger = logging.getLogger(__name__)
 
+MAX_TRIES: Final = 5
+
 # KEYS: the metadata. ARGV: embedding model, dimension, format, the Go router's format. Writes what is not there, raises
 # the format from the Go router's, and returns what holds.
 CLAIM: Final = LuaScript("""
@@ -237,17 +239,20 @@ class SearchIndex:
         await self._connection.run(["DEL", self._keys.meta])
 
     async def _adopt_or_create(self) -> IndexState:
-        found = await self.find()
-        if found is None:
-            legacy = await self._was_legacy()
-            await self.claim(legacy=legacy)
-            await self.create(legacy=legacy)
-            found = await self.find()
-        if found is None:
-            raise StoreUnavailable(f"search index {self._schema.name} was dropped while it was being made; try again")
+        found = await self._found_or_created()
         self._refuse(self._schema.differences(found))
         await self.claim(legacy=found.legacy)
         return self._seen(found)
+
+    async def _found_or_created(self) -> FoundIndex:
+        for _ in range(MAX_TRIES):  # another router's rebuild may drop it between two steps
+            found = await self.find()
+            if found is not None:
+                return found
+            legacy = await self._was_legacy()
+            await self.claim(legacy=legacy)
+            await self.create(legacy=legacy)
+        raise StoreUnavailable(f"search index {self._schema.name} is dropped again and again; see who does that")
 
     async def _was_legacy(self) -> bool:
         """Return whether the memories here, whose index is gone, are still laid out as by the Go router."""

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from memrouter.models.memory import MemoryRecord, Scope
-from memrouter.stores.valkey.packed import PACKED_FIELDS
-from memrouter.stores.valkey.rows import Row, packed_to_record, to_record
+from memrouter.stores.valkey.packed import PACKED_FIELDS, unpack
+from memrouter.stores.valkey.rows import Row, access_count, to_record
 
 INLINE_ROWS = 64
 """Up to this many rows are read in the event loop: under 1 ms."""
@@ -39,10 +39,29 @@ class RowReader:
 
     def read(self, scope: Scope, rows: Sequence[Row | None], access: Sequence[bytes | None]) -> list[MemoryRecord]:
         """Do as ``records``, at once."""
-        found = [self._record(row, entry) for row, entry in zip(rows, access, strict=True) if row is not None]
-        return [record for record in found if record is not None and scope.covers(record)]
+        found = [(row, entry) for row, entry in zip(rows, access, strict=True) if row is not None]
+        if found and len(found[0][0]) != len(PACKED_FIELDS):
+            records = [
+                to_record(row, entry, dimension=self._dimension, embedding_model=self._embedding_model)
+                for row, entry in found
+            ]
+            return _of_scope(scope, [record for record in records if record is not None])
+        size = 4 * self._dimension
+        whole = [pair for pair in found if pair[0][0] and pair[0][1] and len(pair[0][2] or b"") == size]
+        try:
+            return _of_scope(scope, self._unpacked(whole))
+        except (ValueError, KeyError):  # somebody changed a row into what cannot be a memory: leave that one out
+            return _of_scope(scope, [record for pair in whole for record in self._tolerant(pair)])
 
-    def _record(self, row: Row, access: bytes | None) -> MemoryRecord | None:
-        if len(row) == len(PACKED_FIELDS):
-            return packed_to_record(row, access, dimension=self._dimension)
-        return to_record(row, access, dimension=self._dimension, embedding_model=self._embedding_model)
+    def _unpacked(self, pairs: Sequence[tuple[Row, bytes | None]]) -> list[MemoryRecord]:
+        return unpack([row for row, _ in pairs], [access_count(entry) for _, entry in pairs], dimension=self._dimension)
+
+    def _tolerant(self, pair: tuple[Row, bytes | None]) -> list[MemoryRecord]:
+        try:
+            return self._unpacked([pair])
+        except (ValueError, KeyError):
+            return []
+
+
+def _of_scope(scope: Scope, records: Sequence[MemoryRecord]) -> list[MemoryRecord]:
+    return [record for record in records if scope.covers(record)]

@@ -52,7 +52,7 @@ _MOVE: Final = LuaScript(
     """
 local digest = table.remove(ARGV)
 local dump = redis.call('DUMP', KEYS[6])
-
+if not dump or redis.sha1hex(dump) ~= digest then return 0 end
 """
     + _TAKE
     + "redis.call('UNLINK', KEYS[6]) return 1"

@@ -20,7 +20,7 @@ from memrouter.models.memory import (
     owner_key,
     unit,
 )
-from memrouter.stores.valkey.packed import pack, unpack
+from memrouter.stores.valkey.packed import Count, pack
 from memrouter.stores.vectors import UNIT_TOLERANCE, to_bytes
 
 NEVER = 2**53
@@ -154,21 +154,16 @@ def to_record(row: Row, access: bytes | None, *, dimension: int, embedding_model
     return None
 
 
-def packed_to_record(row: Row, access: bytes | None, *, dimension: int) -> MemoryRecord | None:
-    """Return the memory behind a packed row; None where there is none.
+def access_count(access: bytes | None) -> Count:
+    """Return what an entry of ``OwnerKeys.access`` says; None stands for none.
 
-    Args:
-        row: Values of ``PACKED_FIELDS``.
-        access: The memory's value of ``OwnerKeys.access``; None for none.
-        dimension: Length of the store's vectors.
+    Raises:
+        ValueError: Not an entry.
     """
-    packed, content, embedding = row
-    if packed is None or content is None or embedding is None or len(embedding) != 4 * dimension:
-        return None
-    count, last = _counted(access) if access else (0, None)
-    with contextlib.suppress(ValueError, KeyError):  # changed by somebody else into what cannot be a memory
-        return unpack(packed, content, embedding, count, last)
-    return None
+    if not access:
+        return 0, None
+    count, _, last = access.partition(b":")
+    return int(count), int(last) if last else None
 
 
 def row_of(fields: Mapping[bytes, bytes]) -> Row:
@@ -226,15 +221,10 @@ def _importance(value: bytes | None, foreign: Mapping[str, Any]) -> float:
         return 0.5
 
 
-def _access(access: bytes | None, own_count: bytes | None, foreign: Mapping[str, Any]) -> tuple[int, int | None]:
+def _access(access: bytes | None, own_count: bytes | None, foreign: Mapping[str, Any]) -> Count:
     """Return how often and when last a memory was retrieved."""
     if access:
-        return _counted(access)
+        return access_count(access)
     seconds = foreign.get("last_accessed")
     last_ms = int(seconds * 1000) if isinstance(seconds, int | float) and seconds > 0 else None
     return int(own_count or 0), last_ms
-
-
-def _counted(access: bytes) -> tuple[int, int | None]:
-    count, _, last = access.partition(b":")
-    return int(count), int(last) if last else None

@@ -18,13 +18,13 @@ from memrouter.stores.valkey.rows import Row, scope_digest_of
 from memrouter.stores.valkey.scripts import HEAD, SCAN, Arg, ScriptCall
 from memrouter.stores.valkey.selection import holds, selection
 from memrouter.stores.valkey.walk import Walker
-from memrouter.stores.valkey.whole import candidates, newest_first, ranked
+from memrouter.stores.valkey.whole import Ranking, candidates, newest_first, ranked
 from memrouter.stores.valkey.words import WordMatcher
 from memrouter.stores.vectors import to_bytes
 
 logger = logging.getLogger(__name__)
 
-SPARE = 2
+SPARE = 1
 """Neighbours asked for beyond ``k``: they show whether equally near ones were cut off."""
 TIE = 1e-6
 """Scores nearer than this may be in either order on a server, which computes them in its own way."""
@@ -120,19 +120,25 @@ class Search:
 
     async def _joined(self, scope: Scope, query: StoreQuery, generation: int) -> Candidates:
         """Return the nearest vectors and the newest word matches; the generation is read first, if it is -1."""
-        near: list[MemoryRecord] = []
+        near: Ranking | None = None
         if query.vector is not None and await self._served(query):
-            generation, found = await self._neighbours(scope, query, query.vector, generation)
-            near = await self._exactly_nearest(scope, query, query.vector) if found is None else found
-        else:
-            if generation < 0:
-                generation = int(await self._connection.run(["GET", self._keys.of_scope(scope).generation]) or 0)
-            if query.vector is not None:
-                near = await self._exactly_nearest(scope, query, query.vector)
+            generation, near = await self._neighbours(scope, query, query.vector, generation)
+        if generation < 0:
+            generation = int(await self._connection.run(["GET", self._keys.of_scope(scope).generation]) or 0)
         if query.known_generation == generation:
             return Candidates(records=None, scores=None, complete=False, generation=generation)
+        if query.vector is not None and near is None:
+            near = await self._exactly_nearest(scope, query, query.vector)
+        records, scores = near or ([], None)
         worded = await self._holding_words(scope, query)
-        return candidates([*near, *worded], query.vector, complete=False, generation=generation)
+        if worded:
+            return candidates([*records[: query.k], *worded], query.vector, complete=False, generation=generation)
+        return Candidates(
+            records=records[: query.k],
+            scores=None if scores is None else scores[: query.k],
+            complete=False,
+            generation=generation,
+        )
 
     async def _served(self, query: StoreQuery) -> bool:
         """Return whether the index can answer all of the query now."""
@@ -145,8 +151,8 @@ class Search:
 
     async def _neighbours(
         self, scope: Scope, query: StoreQuery, vector: Vector, generation: int
-    ) -> tuple[int, list[MemoryRecord] | None]:
-        """Return the generation and the ``k`` nearest by the index; None where there is no index now."""
+    ) -> tuple[int, Ranking | None]:
+        """Return the generation and at least the ``k`` nearest by the index; None where it cannot tell now."""
         owner = self._keys.of_scope(scope)
         wanted = query.k + SPARE
         while True:
@@ -160,10 +166,9 @@ class Search:
             access = await self._access(owner, [key for key, _ in found], entries)
             records = await self._reader.records(scope, [row for _, row in found], access)
             shown = [record for record in records if record.visible(query.now) and holds(query.where, record)]
-            nearest, scores = ranked(shown, vector)
-            cut_off = len(found) >= wanted and scores is not None and _tied(scores, query.k)
-            if not cut_off:
-                return generation, nearest[: query.k]
+            near = ranked(shown, vector)
+            if len(found) < wanted or not _tied(near[1] or (), query.k):
+                return generation, near
             if wanted >= MAX_NEIGHBOURS:
                 return generation, None
             wanted = min(4 * wanted, MAX_NEIGHBOURS)
@@ -232,16 +237,16 @@ class Search:
             return error.index_missing
         return error.index_missing or (after.algorithm, after.legacy) != (before.algorithm, before.legacy)
 
-    async def _exactly_nearest(self, scope: Scope, query: StoreQuery, vector: Vector) -> list[MemoryRecord]:
-        """Return the ``k`` nearest without the index: for filters that it does not know, and while it is not there."""
+    async def _exactly_nearest(self, scope: Scope, query: StoreQuery, vector: Vector) -> Ranking:
+        """Return at least the ``k`` nearest without the index: where it cannot tell."""
         best: list[MemoryRecord] = []
         if query.where.ids is not None:
             found = await self._reads.everything(scope, query.where, now=query.now)
             best = [record for record in found if record.visible(query.now) and holds(query.where, record)]
-            return ranked(best, vector)[0][: query.k]
+            return ranked(best, vector)
         async for part in self._walker.walk(scope, query.where, now=query.now, show="visible"):
             best = ranked([*best, *part], vector)[0][: query.k]
-        return best
+        return ranked(best, vector)
 
     async def _holding_words(self, scope: Scope, query: StoreQuery) -> list[MemoryRecord]:
         """Return the ``k`` newest memories that hold any of the words, among the newest WORD_SCAN."""

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import TypeAlias
 
 import numpy as np
 
@@ -10,23 +12,29 @@ from memrouter.stores.query import Candidates, Cursor, ListQuery, Page, ScopeSta
 from memrouter.stores.valkey.selection import holds
 from memrouter.stores.vectors import vector_scores
 
+Ranking: TypeAlias = tuple[list[MemoryRecord], list[float] | None]
+"""Memories, best first, and their scores; None for no scores."""
+
+_AGE = attrgetter("created_at", "id")
+
 NO_STATS = ScopeStats(total=0, by_type={}, by_source={}, content_bytes=0, oldest=None, newest=None)
 
 
 def newest_first(records: Iterable[MemoryRecord]) -> list[MemoryRecord]:
     """Return memories, each id once, in the order of lists."""
     once = {record.id: record for record in records}
-    return sorted(once.values(), key=lambda record: (record.created_at, record.id), reverse=True)
+    return sorted(once.values(), key=_AGE, reverse=True)
 
 
-def ranked(records: Iterable[MemoryRecord], vector: Vector | None) -> tuple[list[MemoryRecord], list[float] | None]:
+def ranked(records: Iterable[MemoryRecord], vector: Vector | None) -> Ranking:
     """Return memories nearest first with their scores (ties: newest first); newest first where there is no vector."""
     ordered = newest_first(records)
     if vector is None:
         return ordered, None
     if not ordered:
         return [], []
-    scores = vector_scores(np.stack([record.embedding for record in ordered]), vector)
+    matrix = np.concatenate([record.embedding for record in ordered]).reshape(len(ordered), -1)
+    scores = vector_scores(matrix, vector)
     order = np.argsort(-scores, kind="stable")
     return [ordered[index] for index in order.tolist()], scores[order].tolist()
 
