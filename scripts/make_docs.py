@@ -23,7 +23,6 @@ from memrouter.observability.metrics import Metrics
 ROOT = Path(__file__).parent.parent
 
 NOT_IN_EFFECT: Mapping[str, str] = {
-    "global.stores.memory.valkey": "this version refuses `backend: valkey`",
     "global.stores.memory.milvus": "this version refuses `backend: milvus`",
     "global.stores.memory.quality_scoring": "nothing is pruned in this version",
     "global.stores.memory.consolidation": "nothing is consolidated in this version",
