@@ -15,7 +15,6 @@ from glide import (
 
 from memrouter.config.memory import ValkeySettings
 from memrouter.models.memory import Vector, owner_key
-from memrouter.stores.valkey.rows import FIELDS
 
 
 class RawValkey:
@@ -42,14 +41,21 @@ class RawValkey:
         )
         return cls(await GlideClient.create(configuration), settings)
 
-    async def nearest(self, user: str, vector: Vector, *, k: int) -> Any:
-        """Return FT.SEARCH's reply for the nearest memories of a user, with the fields that the store reads."""
+    async def nearest(self, user: str, vector: Vector, *, k: int, fields: Sequence[str] = ()) -> Any:
+        """Return FT.SEARCH's reply for the nearest memories of a user.
+
+        Args:
+            user: Whose memories.
+            vector: What to be near to.
+            k: How many.
+            fields: What to return of each; empty for all that its HASH has.
+        """
         question = f"@owner:{{{owner_key(user)}}}=>[KNN {k} @embedding $v AS distance]"
-        fields = [*FIELDS, "distance"]
+        chosen = ["RETURN", str(len(fields)), *fields] if fields else []
         return await self._client.custom_command(
             [
                 "FT.SEARCH", self._settings.index_name, question, "PARAMS", "2", "v", vector.tobytes(),
-                "RETURN", str(len(fields)), *fields, "LIMIT", "0", str(k), "DIALECT", "2",
+                *chosen, "LIMIT", "0", str(k), "DIALECT", "2",
             ]
         )  # fmt: skip
 

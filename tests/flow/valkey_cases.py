@@ -12,7 +12,6 @@ from memrouter.testing.valkey import ValkeyServer
 from .servers import Caller, JsonObject, Router, router_config
 
 RECOVERY_SECONDS = 5.0
-DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
 def on_valkey(valkey: ValkeyServer, upstream: ScriptedUpstream, **memory: Any) -> JsonObject:
@@ -73,6 +72,6 @@ async def every_content(caller: Caller) -> list[str]:
 async def try_to_remember(caller: Caller, content: str) -> bool:
     """Return whether the router has acknowledged this memory."""
     body = json.dumps({"memories": [{"content": content}]}).encode()
-    answer = await caller.request("POST", "/v1/memory", body)
-    assert answer.status in (201, 503), answer.body
-    return answer.status == 201
+    status: int = (await caller.request("POST", "/v1/memory", body)).status
+    assert status in (201, 503)
+    return status == 201

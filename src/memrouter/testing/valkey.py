@@ -75,7 +75,11 @@ class ValkeyServer:
 
     async def __aenter__(self) -> Self:
         """Start the server."""
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -235,7 +239,7 @@ async def forget(settings: ValkeySettings) -> None:
     try:
         with suppress(StoreUnavailable):
             await connection.run(["FT.DROPINDEX", settings.index_name])
-        async for keys in connection.scan(f"*{settings.collection_prefix}*"):
+        async for keys in connection.scan(f"*{settings.collection_prefix}*", every_type=True):
             await connection.pipeline([["UNLINK", key] for key in keys])
     finally:
         await connection.aclose()

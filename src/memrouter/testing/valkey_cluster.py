@@ -87,7 +87,8 @@ class ValkeyCluster:
     async def _complete(self, node: ValkeyServer) -> bool:
         """Return whether a node sees the whole cluster."""
         seen = await ask(node, "CLUSTER", "INFO")
-        return b"cluster_state:ok" in seen and f"cluster_known_nodes:{len(self.nodes)}".encode() in seen
+        wanted = ("cluster_state:ok", f"cluster_slots_assigned:{SLOTS}", f"cluster_known_nodes:{len(self.nodes)}")
+        return all(line.encode() in seen for line in wanted)
 
 
 async def ask(node: ValkeyServer, *words: str) -> bytes:

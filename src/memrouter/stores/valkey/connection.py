@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -59,11 +60,15 @@ class Connection:
             StoreUnavailable: The server cannot be reached or refuses the connection; the message says why.
         """
         glide_error, client_class, configuration = await _configured(settings)
+        client = await client_class.create(configuration)  # connects with the first command
         try:
             async with asyncio.timeout(settings.timeout + CONNECT_GRACE_SECONDS):
-                client = await client_class.create(configuration)
-        except (glide_error, TimeoutError, OSError) as error:
-            raise await _unreachable(settings, str(error)) from None
+                await client.custom_command(["PING"])
+        except BaseException as error:
+            await client.close()
+            if isinstance(error, (glide_error, TimeoutError, OSError)):
+                raise await _unreachable(settings, str(error)) from None
+            raise
         return cls(client, settings)
 
     async def run(self, args: Command, *, beside: str | None = None) -> Any:
@@ -160,8 +165,13 @@ class Connection:
                 raise reply
         return replies
 
-    async def scan(self, pattern: str, *, count: int = 1000) -> AsyncIterator[list[bytes]]:
-        """Yield the HASH keys that match a glob pattern, in parts, from every node; a key may come more than once.
+    async def scan(self, pattern: str, *, count: int = 1000, every_type: bool = False) -> AsyncIterator[list[bytes]]:
+        """Yield the keys that match a glob pattern, in parts, from every node; a key may come more than once.
+
+        Args:
+            pattern: What the keys look like.
+            count: How many keys a node looks at in one step.
+            every_type: Whether all keys are wanted; else only HASHes are.
 
         Raises:
             StoreUnavailable: No answer.
@@ -170,15 +180,17 @@ class Connection:
 
         if not isinstance(self._client, GlideClusterClient):
             position: Any = b"0"
+            kind = () if every_type else ("TYPE", "hash")
             while True:
-                position, keys = await self.run(["SCAN", position, "MATCH", pattern, "COUNT", count, "TYPE", "hash"])
+                position, keys = await self.run(["SCAN", position, "MATCH", pattern, "COUNT", count, *kind])
                 yield keys
                 if position == b"0":
                     return
+        kinds = None if every_type else ObjectType.HASH
         cursor = ClusterScanCursor()  # type: ignore[no-untyped-call] # the client does not annotate it
         while not cursor.is_finished():
             try:
-                reply: Any = await self._client.scan(cursor, match=pattern, count=count, type=ObjectType.HASH)
+                reply: Any = await self._client.scan(cursor, match=pattern, count=count, type=kinds)
             except GlideError as error:
                 raise self._translated(error) from None
             cursor = reply[0]
@@ -224,6 +236,7 @@ async def _configured(settings: ValkeySettings) -> tuple[type[Exception], Any, A
         "protocol": glide.ProtocolVersion.RESP2,  # RESP3 gives RediSearch's FT.SEARCH in a form the client cannot read
         "client_name": "memrouter",
         "inflight_requests_limit": MAX_INFLIGHT,
+        "lazy_connect": True,  # else the client blocks the event loop until it is connected
         "database_id": settings.database or None,
         "reconnect_strategy": glide.BackoffStrategy(
             _RETRY_STEPS, _RETRY_FACTOR_MS, _RETRY_BASE, jitter_percent=_RETRY_JITTER_PERCENT
@@ -265,9 +278,10 @@ async def _tls(settings: ValkeySettings) -> Any:
                 f"the CA file {settings.tls_ca_path} cannot be read ({error.strerror}); "
                 "correct global.stores.memory.valkey.tls_ca_path"
             ) from None
-        if not authorities.strip():
+        if not _certificates(authorities):
             raise StoreUnavailable(
-                f"the CA file {settings.tls_ca_path} is empty; correct global.stores.memory.valkey.tls_ca_path"
+                f"the CA file {settings.tls_ca_path} holds no certificate in PEM form; "
+                "correct global.stores.memory.valkey.tls_ca_path"
             )
     if settings.tls_insecure_skip_verify:
         logger.warning(
@@ -277,6 +291,15 @@ async def _tls(settings: ValkeySettings) -> Any:
     return TlsAdvancedConfiguration(
         use_insecure_tls=settings.tls_insecure_skip_verify or None, root_pem_cacerts=authorities
     )
+
+
+def _certificates(authorities: bytes) -> bool:
+    """Return whether these are certificates; the client would only call a bad file a timeout."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=authorities.decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
 
 
 async def _unreachable(settings: ValkeySettings, said: str) -> StoreUnavailable:
@@ -301,7 +324,11 @@ async def _unreachable(settings: ValkeySettings, said: str) -> StoreUnavailable:
             f"Valkey at {place} cannot be reached ({reason}); "
             "start it, or correct global.stores.memory.valkey.host and .port"
         )
-    hint = "its certificate" if settings.tls_enabled else "global.stores.memory.valkey.tls_enabled and .cluster"
+    hint = (
+        "its certificate and tls_ca_path"
+        if settings.tls_enabled
+        else "global.stores.memory.valkey.tls_enabled and .cluster"
+    )
     return StoreUnavailable(
         f"Valkey at {place} did not accept a connection within {settings.timeout:g} s; see that the host is up, no "
         f"firewall is in the way and the server is not stopped or overloaded, and check {hint}"

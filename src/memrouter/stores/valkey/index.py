@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 MAX_TRIES: Final = 5
 
+_META: Final = frozenset({"embedding_model", "dimension", "format"})
+
 # KEYS: the metadata. ARGV: embedding model, dimension, format, the Go router's format. Writes what is not there, raises
 # the format from the Go router's, and returns what holds.
 CLAIM: Final = LuaScript("""
@@ -211,9 +213,13 @@ class SearchIndex:
         Raises:
             SchemaMismatch: Vectors of another model or dimension are kept here, or a newer layout.
         """
-        wanted = (self._model, str(self._schema.dimension), LEGACY_FORMAT if legacy else FORMAT, LEGACY_FORMAT)
-        reply = await self._connection.script(CLAIM, [self._keys.meta], wanted)
-        self.check_meta({name: _word(value) for name, value in as_mapping(reply).items()})
+        wanted = LEGACY_FORMAT if legacy else FORMAT
+        meta = await self.meta()
+        if not meta.keys() >= _META or (meta["format"] == LEGACY_FORMAT != wanted):  # a full server takes no writes
+            values = (self._model, str(self._schema.dimension), wanted, LEGACY_FORMAT)
+            reply = await self._connection.script(CLAIM, [self._keys.meta], values)
+            meta = {name: _word(value) for name, value in as_mapping(reply).items()}
+        self.check_meta(meta)
 
     def check_meta(self, meta: dict[str, str]) -> None:
         """Hold the metadata against the configuration.

@@ -57,6 +57,7 @@ def unpack(rows: Sequence[Sequence[bytes | None]], counts: Sequence[Count], *, d
     Raises:
         ValueError: One of them is not a row that ``pack`` made.
         KeyError: As before.
+        TypeError: As before.
     """
     parts = json.loads(b"[" + b",".join([row[0] or b"" for row in rows]) + b"]")
     matrix = to_matrix([row[2] or b"" for row in rows], dimension=dimension)

@@ -1,4 +1,4 @@
-"""Reads by id, in pages and in figures: one script each, on the owner's slot, without the index."""
+"""Reads by id, in pages and in figures: by scripts on the owner's slot, without the index."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +14,12 @@ from memrouter.stores.valkey.scripts import GET, LIST, STATS, Arg
 from memrouter.stores.valkey.selection import Visibility, selection, storable
 from memrouter.stores.valkey.walk import Walker
 from memrouter.stores.valkey.whole import NO_STATS, page, page_of, stats_of
+
+STEP = 2000
+"""Memories that one script looks at for a page or for figures: some 10 ms of the server's time at most.
+
+An owner of this size or less, which is what the limit per user makes of all, is answered by one script: one state.
+"""
 
 _PART = 500
 
@@ -76,10 +82,16 @@ class Reads:
         show: Visibility = "unexpired" if query.include_superseded else "visible"
         chosen = selection(owner.base, scope, query.where, now=query.now, show=show)
         after: list[Arg] = ["", ""] if query.after is None else [query.after.created_at, query.after.id]
-        total, rows, access = await self._connection.script(
-            LIST, [owner.ids, owner.access], [*chosen, query.limit + 1, *after]
-        )
-        return page(await self._reader.records(scope, rows, access), query, total=total)
+        records: list[MemoryRecord] = []
+        last, created, looked, total = b"", b"0", STEP, 0
+        while looked == STEP:
+            room = query.limit + 1 - len(records)
+            last, created, looked, number, rows, access = await self._connection.script(
+                LIST, [owner.ids, owner.access], [*chosen, last, created, STEP, room, *after]
+            )
+            total += number
+            records += await self._reader.records(scope, rows, access)
+        return page(records, query, total=total)
 
     async def everything(self, scope: Scope, where: Filter, *, now: int) -> list[MemoryRecord]:
         """Return all of a scope's memories that may match, hidden ones and those of the Go router included.
@@ -99,22 +111,28 @@ class Reads:
         if self._index.state.legacy:
             return stats_of(await self.everything(scope, EVERYTHING, now=now), now=now)
         owner = self._keys.of_scope(scope)
-        counts, size, oldest, newest = await self._connection.script(
-            STATS, [owner.ids], selection(owner.base, scope, EVERYTHING, now=now, show="visible")
-        )
-        if newest is None:
-            return NO_STATS
+        chosen = selection(owner.base, scope, EVERYTHING, now=now, show="visible")
         by_type: Counter[MemoryType] = Counter()
         by_source: Counter[Source] = Counter()
-        for name, number in zip(counts[::2], counts[1::2], strict=True):
-            kind, _, source = name.decode().partition(",")
-            by_type[MemoryType(kind)] += number
-            by_source[Source(source)] += number
+        times: list[bytes] = []
+        last, created, looked, size = b"", b"0", STEP, 0
+        while looked == STEP:
+            last, created, looked, counts, part, *ends = await self._connection.script(
+                STATS, [owner.ids], [*chosen, last, created, STEP]
+            )
+            size += part
+            times += [end for end in ends if end is not None]
+            for name, number in zip(counts[::2], counts[1::2], strict=True):
+                kind, _, source = name.decode().partition(",")
+                by_type[MemoryType(kind)] += number
+                by_source[Source(source)] += number
+        if not times:
+            return NO_STATS
         return ScopeStats(
             total=by_type.total(),
             by_type=dict(by_type),
             by_source=dict(by_source),
             content_bytes=size,
-            oldest=int(oldest),
-            newest=int(newest),
+            oldest=min(int(float(end)) for end in times),
+            newest=max(int(float(end)) for end in times),
         )

@@ -205,6 +205,7 @@ LIST = LuaScript(
     _READ
     + _ROW
     + _SELECT
+    + _WALK
     + """
 local function before(a, b)
   for i = 1, math.min(#a, #b) do
@@ -213,8 +214,8 @@ local function before(a, b)
   end
   return #a < #b
 end
-local limit, since, last = tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12]
-local all = redis.call('ZREVRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+local limit, since, last = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15]
+local all = after(KEYS[1], ARGV[10], ARGV[11], tonumber(ARGV[12]))
 local total, rows, ids = 0, {}, {}
 for i = 1, #all, 2 do
   local key = ARGV[1] .. all[i]
@@ -229,28 +230,32 @@ for i = 1, #all, 2 do
     end
   end
 end
-return {total, rows, access_of(KEYS[2], ids)}
+return {all[#all - 1] or '', all[#all] or '0', #all / 2, total, rows, access_of(KEYS[2], ids)}
 """
 )
-"""One page. KEYS ids, access; ARGV a selection, most rows, ``created_at`` and id that the page starts behind (empty
-for the first page). Returns the exact total, rows newest first, access entries.
+"""A step of a page. KEYS ids, access; ARGV a selection, id and ``created_at`` of the last one seen (empty at first),
+how many to look at, most rows, ``created_at`` and id that the page starts behind (empty for the first page).
+
+Returns id and ``created_at`` of the last one looked at, how many were looked at, how many are selected, rows newest
+first, access entries.
 """
 
 STATS = LuaScript(
     _READ
     + _SELECT
+    + _WALK
     + """
 local groups, bytes, oldest, newest = {}, 0, false, false
-for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, -1)) do
-  local key = ARGV[1] .. id
+local all = after(KEYS[1], ARGV[10], ARGV[11], tonumber(ARGV[12]))
+for i = 1, #all, 2 do
+  local key = ARGV[1] .. all[i]
   local yes, f = selected(key)
   if yes then
     local name = (f[3] or '') .. ',' .. (f[4] or '')
     groups[name] = (groups[name] or 0) + 1
     bytes = bytes + redis.call('HSTRLEN', key, 'content')
-    local created = redis.call('HGET', key, 'created_at')
-    newest = newest or created
-    oldest = created
+    newest = newest or all[i + 1]
+    oldest = all[i + 1]
   end
 end
 local counts = {}
@@ -258,10 +263,15 @@ for name, number in pairs(groups) do
   counts[#counts + 1] = name
   counts[#counts + 1] = number
 end
-return {counts, bytes, oldest, newest}
+return {all[#all - 1] or '', all[#all] or '0', #all / 2, counts, bytes, oldest, newest}
 """
 )
-"""Figures. KEYS ids; ARGV a selection. Returns ``type,source`` and number in turn, bytes of content, oldest, newest."""
+"""A step of figures. KEYS ids; ARGV a selection, id and ``created_at`` of the last one seen (empty at first), how many
+to look at.
+
+Returns id and ``created_at`` of the last one looked at, how many were looked at, ``type,source`` and number in turn,
+bytes of content, ``created_at`` of the oldest and of the newest.
+"""
 
 CREATE = LuaScript(
     _WRITE

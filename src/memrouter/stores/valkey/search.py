@@ -147,7 +147,13 @@ class Search:
             return False
         if not where.types or where.sources == frozenset():
             return False
-        return not self._index.state.backfilling or not (await self._index.recreate_if_missing()).backfilling
+        if not self._index.state.backfilling:
+            return True
+        try:
+            return not (await self._index.recreate_if_missing()).backfilling
+        except StoreUnavailable as trouble:
+            logger.warning("the search index cannot be used now: %s", trouble)
+            return False
 
     async def _neighbours(
         self, scope: Scope, query: StoreQuery, vector: Vector, generation: int
