@@ -29,7 +29,6 @@ _ON_KEYS: Final[tuple[tuple[str, ...], ...]] = (
     ("PEXPIRETIME", "<key>"),
     ("GET", "<key>"),
     ("SET", "<key>", "v"),
-    ("INCR", "<key>"),
     ("ZADD", "<key>", "1", "m"),
     ("ZREM", "<key>", "m"),
     ("ZCARD", "<key>"),
@@ -44,6 +43,7 @@ _ON_KEYS: Final[tuple[tuple[str, ...], ...]] = (
 )
 _KEYLESS: Final[tuple[tuple[str, ...], ...]] = (
     ("SCAN", "0"),
+    ("TIME",),
     ("FT.INFO", "<index>"),
     ("FT.CREATE", "<index>", "ON", "HASH", "PREFIX", "1", "<prefix>", "SCHEMA", "f", "TAG"),
     ("FT.SEARCH", "<index>", "*"),

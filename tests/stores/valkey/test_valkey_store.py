@@ -119,6 +119,17 @@ async def test_access_counts_come_with_every_search(valkey_store: ValkeyStore, r
         assert answer.records[1].access_count == 1
 
 
+async def test_a_generation_does_not_come_again_when_the_server_has_lost_it(
+    valkey_store: ValkeyStore, valkey: ValkeySettings, records: RecordFactory
+) -> None:
+    query = StoreQuery(vector=None, k=1, now=LATER)
+    await valkey_store.create([records.make()])
+    first = await valkey_store.search(ALICE, query)
+    await valkey_store._connection.run(["DEL", Keys(valkey.collection_prefix).of_scope(ALICE).generation])
+    await valkey_store.create([records.make()])
+    assert (await valkey_store.search(ALICE, query)).generation > first.generation
+
+
 async def test_two_stores_on_one_server_see_each_other_at_once(
     valkey_store: ValkeyStore, valkey: ValkeySettings, records: RecordFactory
 ) -> None:
@@ -133,13 +144,15 @@ async def test_two_stores_on_one_server_see_each_other_at_once(
             assert [found.id for found in answer.records] == [record.id]
         with pytest.raises(MemoryConflict):
             await other.create([made[0]])
-        patches = [Patch(updated_at=LATER, importance=number / 50) for number in range(50)]
+        before = await valkey_store.search(ALICE, StoreQuery(vector=None, k=1, now=LATER))
+        weigh, sort = Patch(updated_at=LATER, importance=0.25), Patch(updated_at=LATER, type=MemoryType.PROCEDURAL)
         stores = (valkey_store, other)
-        await asyncio.gather(*(stores[n % 2].update(ALICE, made[0].id, patch) for n, patch in enumerate(patches)))
+        await asyncio.gather(*(stores[n % 2].update(ALICE, made[0].id, (weigh, sort)[n % 2]) for n in range(50)))
         mine, theirs = [await store.get(ALICE, [made[0].id], now=LATER) for store in stores]
         assert [plain(record) for record in mine] == [plain(record) for record in theirs]
         first = await valkey_store.search(ALICE, StoreQuery(vector=None, k=1, now=LATER))
-        assert first.generation == 6 + 50
+        assert first.generation > before.generation
+        assert (mine[0].importance, mine[0].type) == (0.25, MemoryType.PROCEDURAL), "one store lost the other's change"
     finally:
         await other.aclose()
 

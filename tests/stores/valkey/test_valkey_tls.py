@@ -98,9 +98,7 @@ async def use_once(settings: ValkeySettings) -> None:
 async def test_a_server_whose_certificate_is_of_the_given_authority_is_used(
     secure: int, server: ValkeyServer, ours: Authority
 ) -> None:
-    store = await opened(server.settings(port=secure, tls_enabled=True, tls_ca_path=str(ours.ca)))
-    await use(store)
-    await store.aclose()
+    await use_once(server.settings(port=secure, tls_enabled=True, tls_ca_path=str(ours.ca)))
 
 
 @pytest.mark.parametrize("authority", ["theirs", "the system's"])
@@ -153,9 +151,7 @@ def documented_rights() -> str:
 
 async def test_a_user_with_the_documented_rights_can_do_everything(server: ValkeyServer) -> None:
     await ask(server, "ACL", "SETUSER", "memrouter", documented_rights())
-    store = await opened(server.settings(username="memrouter", password="secret"))
-    await use(store)
-    await store.aclose()
+    await use_once(server.settings(username="memrouter", password="secret"))
 
 
 @pytest.mark.parametrize("right", sorted(set(documented_rights().split()) - {"on", ">secret", RARE}))

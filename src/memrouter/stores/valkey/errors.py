@@ -14,7 +14,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ("WRONGPASS", "refuses the username or password; check global.stores.memory.valkey.username and .password"),
     ("NOAUTH", "asks for a password; set global.stores.memory.valkey.password"),
     (
-        "NOPERM|PermissionDenied",
+        "NOPERM|PermissionDenied|ACL failure",
         "does not allow this user a command or key that memrouter needs; see ACL SETUSER in docs/valkey.md",
     ),
     ("OOM", "has reached maxmemory and takes no more writes; raise maxmemory, or remove memories"),

@@ -12,7 +12,7 @@ from memrouter.stores.valkey.index import SearchIndex
 from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.reader import RowReader
 from memrouter.stores.valkey.rows import FIELDS
-from memrouter.stores.valkey.scripts import COUNT_UNTAGGED, DELETE_UNTAGGED, UPDATE_UNTAGGED, Arg, ScriptCall
+from memrouter.stores.valkey.scripts import COUNT_UNTAGGED, DELETE_UNTAGGED, RAISE, UPDATE_UNTAGGED, Arg, ScriptCall
 from memrouter.stores.valkey.selection import selection
 
 MAX_KEYS = 100_000
@@ -86,7 +86,8 @@ class Untagged:
         )
         if row is None:
             return None
-        _, entry = await self._connection.pipeline([["INCR", owner.generation], ["HGET", owner.access, memory_id]])
+        await self._connection.script(RAISE, [owner.generation], [])
+        entry = await self._connection.run(["HGET", owner.access, memory_id])
         records = await self._reader.records(scope, [row], [entry])
         return records[0] if records else None
 
@@ -112,7 +113,8 @@ class Untagged:
             replies = await self._connection.scripts(calls)
             removed = [memory_id for memory_id, number in zip(part, replies, strict=True) if number]
             if removed:
-                await self._connection.pipeline([["INCR", owner.generation], ["HDEL", owner.access, *removed]])
+                await self._connection.script(RAISE, [owner.generation], [])
+                await self._connection.run(["HDEL", owner.access, *removed])
             total += len(removed)
         return total
 

@@ -60,6 +60,10 @@ class Reads:
         missing = [memory_id for memory_id in wanted if memory_id not in found]
         if missing:
             found |= {record.id: record for record in await self._untagged.get(scope, missing)}
+        missing = [memory_id for memory_id in missing if memory_id not in found]
+        if missing:
+            # A rebuild may have moved one to a key of its own between the two reads.
+            found |= {record.id: record for record in await self.tagged(scope, missing)}
         living = {key: record for key, record in found.items() if record.expires_at is None or record.expires_at > now}
         return [living[memory_id] for memory_id in wanted if memory_id in living]
 

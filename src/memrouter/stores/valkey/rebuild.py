@@ -13,7 +13,7 @@ from memrouter.stores.valkey.index_info import FoundIndex
 from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.rows import access_entry, adopted_fields, row_of, to_record, twin_member
 from memrouter.stores.valkey.schema import REINDEX
-from memrouter.stores.valkey.scripts import LuaScript, ScriptCall
+from memrouter.stores.valkey.scripts import RAISE_GENERATION, LuaScript, ScriptCall
 
 BATCH: Final = 200
 """Memories that are moved in one pipeline."""
@@ -34,7 +34,9 @@ return {redis.call('HGETALL', KEYS[1]), redis.sha1hex(redis.call('DUMP', KEYS[1]
 
 # KEYS: memory, ids, generation, access, content of the owner. ARGV: id, created_at, updated_at, access entry, content
 # member, then fields and values. A memory that is there already is only replaced by a later version of itself.
-_TAKE: Final = """
+_TAKE: Final = (
+    RAISE_GENERATION
+    + """
 local known = redis.call('HMGET', KEYS[1], 'updated_at', 'digest', 'scope')
 if tonumber(known[1] or '-1') < tonumber(ARGV[3]) then
   if known[2] and known[3] then redis.call('ZREM', KEYS[5], known[2] .. known[3] .. ARGV[1]) end
@@ -42,9 +44,10 @@ if tonumber(known[1] or '-1') < tonumber(ARGV[3]) then
   redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
   redis.call('ZADD', KEYS[5], 0, ARGV[5])
   if ARGV[4] ~= '' then redis.call('HSETNX', KEYS[4], ARGV[1], ARGV[4]) end
-  redis.call('INCR', KEYS[3])
+  raise(KEYS[3])
 end
 """
+)
 
 # As _TAKE, with the old key last in KEYS and the digest of what was read last in ARGV: one server, one step. Returns 1,
 # or 0 where the old key has changed.
@@ -73,15 +76,18 @@ return 1
 """)
 
 # KEYS: as _TAKE. ARGV: id, updated_at, content member. Takes back the copy of a memory that was deleted meanwhile.
-_REVOKE: Final = LuaScript("""
+_REVOKE: Final = LuaScript(
+    RAISE_GENERATION
+    + """
 if redis.call('HGET', KEYS[1], 'updated_at') ~= ARGV[2] then return 0 end
 redis.call('UNLINK', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[5], ARGV[3])
 redis.call('HDEL', KEYS[4], ARGV[1])
-redis.call('INCR', KEYS[3])
+raise(KEYS[3])
 return 1
-""")
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)

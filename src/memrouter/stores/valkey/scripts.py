@@ -71,6 +71,16 @@ local function access_of(key, ids)
 end
 """
 
+# A generation must never come again, not even after a flush or a restored backup: answers kept elsewhere stand on it.
+# So it is at least the server's time in microseconds, which fits a Lua number until the year 2255.
+RAISE_GENERATION = """
+local function raise(key)
+  local time = redis.call('TIME')
+  local following = (tonumber(redis.call('GET', key) or 0)) + 1
+  redis.call('SET', key, string.format('%.0f', math.max(following, time[1] * 1000000 + time[2])))
+end
+"""
+
 _SELECT = """
 local NOW, PROJECT = tonumber(ARGV[4]), ARGV[3]
 local function one_of(list, word) return list == '' or string.find(list, ',' .. (word or '') .. ',', 1, true) ~= nil end
@@ -275,6 +285,7 @@ bytes of content, ``created_at`` of the oldest and of the newest.
 
 CREATE = LuaScript(
     _WRITE
+    + RAISE_GENERATION
     + """
 local unique, base = ARGV[1] == '1', ARGV[2]
 local function twin_of(prefix, created, seen)
@@ -308,7 +319,7 @@ for _, record in ipairs(fresh) do
   redis.call('ZADD', KEYS[4], 0, record.prefix .. record.id)
   if record.access ~= '' then redis.call('HSET', KEYS[3], record.id, record.access) end
 end
-if #fresh > 0 then redis.call('INCR', KEYS[2]) end
+if #fresh > 0 then raise(KEYS[2]) end
 return {'kept', kept}
 """
 )
@@ -321,6 +332,7 @@ Returns ``taken`` and the ids that exist, or ``kept`` and for each memory the id
 
 UPDATE = LuaScript(
     _WRITE
+    + RAISE_GENERATION
     + _ROW
     + f"local PARTS = {{{', '.join(f'{name} = {index + 1}' for index, name in enumerate(PARTS))}}}\n"
     + """
@@ -339,7 +351,7 @@ if ARGV[5] ~= '' then
   redis.call('ZREM', KEYS[4], f[5] .. f[6] .. ARGV[1])
   redis.call('ZADD', KEYS[4], 0, ARGV[5] .. f[6] .. ARGV[1])
 end
-redis.call('INCR', KEYS[2])
+raise(KEYS[2])
 return {row(KEYS[1]), redis.call('HGET', KEYS[3], ARGV[1])}
 """
 )
@@ -374,13 +386,14 @@ Returns how many were counted: only visible memories are.
 
 DELETE = LuaScript(
     _REMOVE
+    + RAISE_GENERATION
     + _SELECT
     + _REMOVAL
     + """
 for i = 5, #KEYS do
   if selected(KEYS[i]) then remove(ARGV[i + 5], KEYS[i]) end
 end
-if removed > 0 then redis.call('INCR', KEYS[2]) end
+if removed > 0 then raise(KEYS[2]) end
 return removed
 """
 )
@@ -388,6 +401,7 @@ return removed
 
 DELETE_WALK = LuaScript(
     _REMOVE
+    + RAISE_GENERATION
     + _SELECT
     + _REMOVAL
     + _WALK
@@ -403,7 +417,7 @@ for i = 1, #batch, 2 do
     id, score = batch[i], batch[i + 1]
   end
 end
-if removed > 0 then redis.call('INCR', KEYS[2]) end
+if removed > 0 then raise(KEYS[2]) end
 return {id, score, #batch / 2, removed}
 """
 )
@@ -449,3 +463,6 @@ return (#ARGV - 1) / 2
 """
 )
 """Accesses of a Go router's memories. KEYS access of the owner; ARGV time, then id and the HASH's own count in turn."""
+
+RAISE = LuaScript(_REMOVE + RAISE_GENERATION + "raise(KEYS[1])")
+"""KEYS gen. For changes of keys that stand in other slots than their owner's generation."""

@@ -89,6 +89,15 @@ class Writes:
         fields = self._changes(patch)
         if not storable([memory_id]):
             return None
+        changed = await self._update_tagged(scope, memory_id, patch, fields)
+        if changed is None:
+            changed = await self._untagged.update(scope, memory_id, patch.updated_at, fields)
+        # A rebuild moves memories of a Go router to keys of their own; one may have come between the two.
+        return changed or await self._update_tagged(scope, memory_id, patch, fields)
+
+    async def _update_tagged(
+        self, scope: Scope, memory_id: str, patch: Patch, fields: Sequence[Arg]
+    ) -> MemoryRecord | None:
         owner = self._keys.of_scope(scope)
         reply = await self._connection.script(
             UPDATE,
@@ -105,7 +114,7 @@ class Writes:
             ],
         )
         if reply is None:
-            return await self._untagged.update(scope, memory_id, patch.updated_at, fields)
+            return None
         row, entry = reply
         records = await self._reader.records(scope, [row], [entry])
         return records[0] if records else None
@@ -129,11 +138,17 @@ class Writes:
         if not where.types or where.sources == frozenset():
             return 0
         if where.ids is None:
+            # Untagged ones first: what a rebuild moves meanwhile is then found under its new key.
             untagged = [record.id for record in await self._untagged.of(scope)] if self._index.state.legacy else []
-            return await self._delete_all(scope, where) + await self._untagged.delete(scope, where, untagged)
+            removed = await self._untagged.delete(scope, where, untagged)
+            return removed + await self._delete_all(scope, where)
         wanted = storable(where.ids)
         removed = await self._delete_named(scope, where, wanted)
-        return removed if removed == len(wanted) else removed + await self._untagged.delete(scope, where, wanted)
+        if removed < len(wanted):
+            removed += await self._untagged.delete(scope, where, wanted)
+        if removed < len(wanted):
+            removed += await self._delete_named(scope, where, wanted)
+        return removed
 
     async def _delete_named(self, scope: Scope, where: Filter, ids: Sequence[str]) -> int:
         owner = self._keys.of_scope(scope)
