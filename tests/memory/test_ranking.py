@@ -244,3 +244,13 @@ def test_the_adaptive_threshold_keeps_the_first_and_never_parts_equals(scores: l
 def test_reciprocal_ranks_share_a_rank_between_equals() -> None:
     values = fuse(array([0.9, 0.5, 0.5]), array([0.0, 0.3, 0.3]), "rrf")
     assert values == pytest.approx([1 / 61, 1 / 62 + 1 / 61, 1 / 62 + 1 / 61])
+
+
+def test_what_the_asker_has_already_takes_nobodys_place() -> None:
+    corpus = corpus_of(memory("a", 0.9, "badge"), memory("b", 0.8, "badge"), memory("c", 0.2, "other"))
+    asked = policy(limit=1, threshold=0)
+    recall = rank(corpus, QUERY_VECTOR, ANALYZER.terms(QUERY), asked, now=0, known=lambda record: record.id == "a")
+    assert [hit.record.id for hit in recall.hits] == ["b"]
+    assert recall.considered == 2
+    nothing = rank(corpus, QUERY_VECTOR, ANALYZER.terms(QUERY), asked, now=0, known=lambda _: True)
+    assert nothing.hits == ()

@@ -1,6 +1,6 @@
 """Which memories of a corpus answer a query, and in which order. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from memrouter.memory.corpus import Corpus
 from memrouter.memory.hits import Hit, Recall
 from memrouter.memory.policy import HybridMode, RecallPolicy
-from memrouter.models.memory import Vector
+from memrouter.models.memory import MemoryRecord, Vector
 
 LEXICAL_LIFT = 0.5
 """Share of the way from the vector score to 1 that a full lexical score lifts the score of a hit."""
@@ -26,7 +26,15 @@ GAP_RATIO = 3.0
 Values = NDArray[np.float64]
 
 
-def rank(corpus: Corpus, vector: Vector, terms: Iterable[str], policy: RecallPolicy, *, now: int) -> Recall:
+def rank(
+    corpus: Corpus,
+    vector: Vector,
+    terms: Iterable[str],
+    policy: RecallPolicy,
+    *,
+    now: int,
+    known: Callable[[MemoryRecord], bool] | None = None,
+) -> Recall:
     """Return the relevant memories of a corpus, best first.
 
     Every memory visible at ``now`` (milliseconds) is a candidate of both sides. The order comes from the fused value,
@@ -40,8 +48,11 @@ def rank(corpus: Corpus, vector: Vector, terms: Iterable[str], policy: RecallPol
         terms: The query's index terms.
         policy: How to rank and what to return.
         now: Milliseconds since the epoch.
+        known: Tells which memories the asker has before it already; they are left out before anything is ranked.
     """
     rows = np.flatnonzero(corpus.visible(now))
+    if known is not None:
+        rows = rows[[not known(corpus.records[row]) for row in rows]]
     if rows.size == 0:
         return Recall((), 0, None)
     vectors = corpus.vector_scores(vector)[rows]

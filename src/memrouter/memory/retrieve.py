@@ -1,7 +1,7 @@
 """A question and a scope to the memories that bear on it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from memrouter.clock import Clock
 from memrouter.embeddings.base import Embedder
@@ -57,8 +57,16 @@ class Retriever:
         self._clock = clock
         self._scan_limit = scan_limit
 
-    async def recall(self, scope: Scope, text: str, policy: RecallPolicy) -> Recall:
+    async def recall(
+        self, scope: Scope, text: str, policy: RecallPolicy, *, known: Callable[[MemoryRecord], bool] | None = None
+    ) -> Recall:
         """Return the memories of ``scope`` that bear on ``text``, best first; none for a blank text.
+
+        Args:
+            scope: Whose memories.
+            text: What is asked.
+            policy: How to find them.
+            known: Tells which memories the asker has before it already; they take nobody's place.
 
         Raises:
             StoreUnavailable: The store could not be asked.
@@ -71,8 +79,8 @@ class Retriever:
         vector, corpus = await self._gather(CorpusKey(scope, policy.types), query, policy, now)
         terms = self._analyzer.terms(query) if policy.hybrid else ()
         if len(corpus.records) <= INLINE_RECORDS:
-            return rank(corpus, vector, terms, policy, now=now)
-        return await asyncio.to_thread(rank, corpus, vector, terms, policy, now=now)
+            return rank(corpus, vector, terms, policy, now=now, known=known)
+        return await asyncio.to_thread(rank, corpus, vector, terms, policy, now=now, known=known)
 
     async def _gather(self, key: CorpusKey, query: str, policy: RecallPolicy, now: int) -> tuple[Vector, Corpus]:
         if self._scan_limit == 0 or self._working_set.is_large(key):

@@ -1,7 +1,7 @@
 """The facade over memory for the plugin, the HTTP API and the command line."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from memrouter.clock import Clock
@@ -65,9 +65,11 @@ class MemoryService:
             known |= {record.id: record for record in await self._store.get(scope, earlier, now=now)}
         return [known[memory_id] for memory_id in ids if memory_id in known]
 
-    async def recall(self, scope: Scope, text: str, policy: RecallPolicy) -> Recall:
-        """Return the scope's memories that are relevant to ``text``."""
-        return await self._retriever.recall(scope, text, policy)
+    async def recall(
+        self, scope: Scope, text: str, policy: RecallPolicy, *, known: Callable[[MemoryRecord], bool] | None = None
+    ) -> Recall:
+        """Return the scope's memories that are relevant to ``text``; see ``Retriever.recall``."""
+        return await self._retriever.recall(scope, text, policy, known=known)
 
     async def get(self, scope: Scope, memory_id: str) -> MemoryRecord:
         """Return one memory, superseded or not.

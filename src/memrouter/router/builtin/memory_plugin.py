@@ -6,6 +6,7 @@ The one place where store and embedder errors end: they are counted and noted, a
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from memrouter.clock import Clock
@@ -89,6 +90,10 @@ class MemoryRecall:
             logger.warning("memory is unavailable; the request goes on without it: %s", str(error) or "too slow")
             turn.memory = self._outcome(MemoryStatus.UNAVAILABLE, type(error).__name__, begun)
             return
+        except Exception as error:
+            logger.error("memory failed unexpectedly; the request goes on without it", exc_info=error)
+            turn.memory = self._outcome(MemoryStatus.UNAVAILABLE, "unexpected", begun)
+            return
         self._metrics.retrieval(seconds=self._clock.monotonic() - begun, results=len(hits))
         if not hits:
             turn.memory = self._outcome(MemoryStatus.MISSING, "no_results", begun)
@@ -121,9 +126,9 @@ class MemoryRecall:
         route = self._policies.of(turn)
         if self._service is None:
             return ()
-        recall = await self._service.recall(scope, strip_blocks(turn.request.query), route.policy.recall)
-        conversation, index = _conversation(turn, scope), len(turns(turn.request)) - 1
-        hits = [hit for hit in recall.hits if not in_history(hit.record, conversation=conversation, turn_index=index)]
+        known = partial(in_history, conversation=_conversation(turn, scope), turn_index=len(turns(turn.request)) - 1)
+        query = strip_blocks(turn.request.query)
+        hits = (await self._service.recall(scope, query, route.policy.recall, known=known)).hits
         now = self._clock.now_ms()
 
         def reflected() -> tuple[Hit, ...]:
