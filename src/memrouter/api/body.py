@@ -1,7 +1,9 @@
 """Reading and checking request bodies; every fault names its field."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -14,6 +16,9 @@ THREAD_FROM_BYTES: Final = 65_536
 
 DRAIN_FACTOR: Final = 4
 """Bodies up to this many times the limit are read to their end, and thrown away, before they are refused."""
+DRAIN_SECONDS: Final = 1.0
+"""Longest time that a body to be refused is read."""
+MAX_LENGTH_DIGITS: Final = 20
 
 _CODES: Final = {"json_invalid": "invalid_json", "extra_forbidden": "unknown_field", "missing": "missing_field"}
 _MAX_PARAM_CHARS: Final = 128
@@ -35,18 +40,30 @@ async def read_body(request: Request, limit: int) -> bytes:
         BodyTooLarge: The body is, or says that it is, longer than ``limit``.
         InvalidRequest: The Content-Length header is not a number.
     """
-    _check_length(request.headers.get("content-length"), limit)
-    body = bytearray()
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit * DRAIN_FACTOR:
-            break
-        if size <= limit:
-            body += chunk
-    if size > limit:
+    announced = _announced_length(request.headers.get("content-length"))
+    if announced > limit * DRAIN_FACTOR:
         raise _too_large(limit)
-    return bytes(body)
+    body = bytearray()
+    stream = request.stream()
+    if announced <= limit:
+        async for chunk in stream:
+            body += chunk
+            if len(body) > limit:
+                break
+        else:
+            return bytes(body)
+    await _drain(stream, limit * DRAIN_FACTOR)
+    raise _too_large(limit)
+
+
+async def _drain(stream: AsyncIterator[bytes], most: int) -> None:
+    """Take up to ``most`` bytes, for up to DRAIN_SECONDS, and throw them away."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for chunk in stream:
+                most -= len(chunk)
+                if most < 0:
+                    return
 
 
 async def read_form(request: Request, form: type[F], limit: int) -> F:
@@ -118,15 +135,14 @@ def _path(parts: Sequence[str | int]) -> str:
     return path.lstrip(".")[:_MAX_PARAM_CHARS]
 
 
-def _check_length(announced: str | None, limit: int) -> None:
-    if announced is None:
-        return
-    if not (announced.isascii() and announced.isdigit()):
+def _announced_length(header: str | None) -> float:
+    """Return what Content-Length says, 0 where there is none; a number too long to be read is infinite."""
+    if header is None:
+        return 0
+    if not (header.isascii() and header.isdigit()):
         raise InvalidRequest("Content-Length is not a number", code="invalid_header", param="content-length")
-    digits = announced.lstrip("0") or "0"
-    most = limit * DRAIN_FACTOR
-    if len(digits) > len(str(most)) or int(digits) > most:
-        raise _too_large(limit)
+    digits = header.lstrip("0") or "0"
+    return int(digits) if len(digits) < MAX_LENGTH_DIGITS else math.inf
 
 
 def _too_large(limit: int) -> BodyTooLarge:

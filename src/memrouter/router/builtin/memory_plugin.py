@@ -90,8 +90,9 @@ class MemoryRecall:
             logger.warning("memory is unavailable; the request goes on without it: %s", str(error) or "too slow")
             turn.memory = self._outcome(MemoryStatus.UNAVAILABLE, type(error).__name__, begun)
             return
-        except Exception as error:
-            logger.error("memory failed unexpectedly; the request goes on without it", exc_info=error)
+        except Exception:
+            # Whatever is wrong with memory, the chat must be answered.
+            logger.exception("memory failed unexpectedly; the request goes on without it")
             turn.memory = self._outcome(MemoryStatus.UNAVAILABLE, "unexpected", begun)
             return
         self._metrics.retrieval(seconds=self._clock.monotonic() - begun, results=len(hits))
