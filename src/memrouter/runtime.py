@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from memrouter.clock import Clock
@@ -15,12 +15,14 @@ from memrouter.embeddings.instrumented import InstrumentedEmbedder
 from memrouter.embeddings.tokens import TokenCounter
 from memrouter.errors import EmbeddingError, StoreUnavailable
 from memrouter.jobs.queue import JobQueue
+from memrouter.jobs.tally import Tally
 from memrouter.memory.ids import IdFactory
 from memrouter.memory.retrieve import Retriever
 from memrouter.memory.service import MemoryService
 from memrouter.memory.words import Analyzer
 from memrouter.memory.working_set import WorkingSet
-from memrouter.memory.writer import Accessed, FinishedTurn, TurnWriter
+from memrouter.memory.writer import FinishedTurn, TurnWriter
+from memrouter.models.memory import Scope
 from memrouter.observability.metrics import Metrics
 from memrouter.router.builtin.header_mutation import HeaderMutation
 from memrouter.router.builtin.memory_plugin import MemoryRecall
@@ -45,7 +47,8 @@ logger = logging.getLogger(__name__)
 
 STORE_RETRIES = 5
 RETRY_DELAY_SECONDS = 0.5
-ACCESS_QUEUE = 10_000
+ACCESS_SECONDS = 1.0
+MAX_ACCESSES = 100_000
 LEAST_DRAIN_SECONDS = 1.0
 
 
@@ -152,7 +155,7 @@ class Runtime:
             clock=self.clock,
             max_seconds=memory.timeout_ms / 1000,
             store=turns.offer,
-            count=accesses.offer,
+            count=accesses.note,
         )
         decisions = settings.routing.decisions
         self.pipeline = Pipeline(
@@ -226,8 +229,8 @@ class Runtime:
         self._resources.push_async_callback(store.aclose)
         return store
 
-    def _open_queues(self) -> tuple[JobQueue[FinishedTurn], JobQueue[Accessed]]:
-        """Return the queues of turns to store and of accesses to count; both are drained before the store closes."""
+    def _open_queues(self) -> tuple[JobQueue[FinishedTurn], Tally[Scope]]:
+        """Return the queue of turns to store and the tally of accesses; both are emptied before the store closes."""
         limits = self.settings.memory.limits
         writer = None if self.memory is None else TurnWriter(service=self.memory, metrics=self.metrics)
 
@@ -235,9 +238,9 @@ class Runtime:
             if writer is not None:
                 await writer.store(turn)
 
-        async def count(accessed: Accessed) -> None:
+        async def count(scope: Scope, ids: Sequence[str]) -> None:
             if writer is not None:
-                await writer.count(accessed)
+                await writer.count(scope, ids)
 
         turns = JobQueue(
             store,
@@ -249,12 +252,11 @@ class Runtime:
             retry_delay=RETRY_DELAY_SECONDS,
             retry_on=(StoreUnavailable, EmbeddingError),
         )
-        accesses = JobQueue(
+        accesses = Tally(
             count,
-            capacity=ACCESS_QUEUE,
-            workers=1,
-            on_drop=lambda _: None,
-            on_error=lambda error: logger.warning("an access could not be counted: %s", error),
+            seconds=ACCESS_SECONDS,
+            capacity=MAX_ACCESSES,
+            on_error=lambda error: logger.warning("accesses could not be counted: %s", error),
         )
         self.metrics.watch_queue(
             depth=lambda: turns.depth,
@@ -265,15 +267,16 @@ class Runtime:
         self._resources.push_async_callback(self._drain, turns, accesses)
         return turns, accesses
 
-    async def _drain(self, turns: JobQueue[FinishedTurn], accesses: JobQueue[Accessed]) -> None:
+    async def _drain(self, turns: JobQueue[FinishedTurn], accesses: Tally[Scope]) -> None:
         since = self._stopping_since if self._stopping_since is not None else self.clock.monotonic()
         spent = self.clock.monotonic() - since
         left = await turns.drain(max(LEAST_DRAIN_SECONDS, self.settings.global_.server.shutdown_seconds - spent))
         if left:
             logger.error("%d finished turn(s) could not be stored before the deadline", left)
         await turns.aclose()
-        await accesses.drain(LEAST_DRAIN_SECONDS)
-        await accesses.aclose()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAST_DRAIN_SECONDS):
+                await accesses.aclose()
 
 
 def _store_dimension(settings: Settings) -> int | None:

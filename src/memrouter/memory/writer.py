@@ -1,5 +1,6 @@
 """Stores what finished turns left to remember; runs behind the queue, after the answer was sent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memrouter.memory.drafts import MemoryDraft
@@ -16,16 +17,8 @@ class FinishedTurn:
     drafts: tuple[MemoryDraft, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Accessed:
-    """The memories that one answer was given."""
-
-    scope: Scope
-    ids: tuple[str, ...]
-
-
 class TurnWriter:
-    """Handlers for the two background queues.
+    """Does what waits behind the queue of finished turns and the tally of accesses.
 
     Args:
         service: Where memories are stored and counted.
@@ -42,6 +35,6 @@ class TurnWriter:
         self._metrics.stored(len(kept))
         self._metrics.truncated(sum(draft.truncated for draft in turn.drafts))
 
-    async def count(self, accessed: Accessed) -> None:
+    async def count(self, scope: Scope, ids: Sequence[str]) -> None:
         """Count one access for each memory."""
-        await self._service.count_access(accessed.scope, accessed.ids)
+        await self._service.count_access(scope, ids)

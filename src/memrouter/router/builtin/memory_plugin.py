@@ -5,7 +5,7 @@ The one place where store and embedder errors end: they are counted and noted, a
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -21,7 +21,7 @@ from memrouter.memory.hits import Hit
 from memrouter.memory.inject import inject
 from memrouter.memory.reflect import reflect
 from memrouter.memory.service import MemoryService
-from memrouter.memory.writer import Accessed, FinishedTurn
+from memrouter.memory.writer import FinishedTurn
 from memrouter.models.memory import Scope
 from memrouter.models.turn import MemoryOutcome, MemoryStatus, Reply, Turn
 from memrouter.observability.metrics import Metrics
@@ -62,7 +62,7 @@ class MemoryRecall:
         clock: Clock,
         max_seconds: float,
         store: Callable[[FinishedTurn], None],
-        count: Callable[[Accessed], None],
+        count: Callable[[Scope, Sequence[str]], None],
     ) -> None:
         self._service = service
         self._policies = policies
@@ -105,12 +105,12 @@ class MemoryRecall:
         turn.memory = self._outcome(MemoryStatus.USED, "injected", begun, count=len(hits))
 
     async def after_response(self, turn: Turn, reply: Reply) -> None:
-        """Queue the counting of what was recalled, and the storing of what was said."""
+        """Note what was recalled, and queue the storing of what was said."""
         scope = turn.identity.scope
         if scope is None or self._service is None or self._policies.refusal(turn) is not None:
             return
         if turn.recalled_ids:
-            self._count(Accessed(scope, turn.recalled_ids))
+            self._count(scope, turn.recalled_ids)
         if not self._policies.of(turn).policy.auto_store:
             return
         if not reply.complete:
