@@ -9,7 +9,7 @@ import pytest
 
 from memrouter.config.base import Secret
 from memrouter.config.memory import SqliteSettings, ValkeySettings
-from memrouter.errors import MemoryConflict, StoreUnavailable
+from memrouter.errors import InvalidRequest, MemoryConflict, StoreUnavailable
 from memrouter.models.memory import MemoryType, Scope, Source, unit
 from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Patch, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
@@ -104,6 +104,25 @@ async def test_a_search_of_a_large_owner_asks_the_index_once(
     assert await _calls(client, "FT.SEARCH") - before == 1
     assert answer.records is not None
     assert answer.records[0].id == made[3].id
+
+
+async def test_a_batch_with_a_lone_surrogate_is_a_bad_request_and_nothing_is_written(
+    valkey_store: ValkeyStore, records: RecordFactory
+) -> None:
+    with pytest.raises(InvalidRequest, match="surrogate"):
+        await valkey_store.create([records.make(), replace(records.make(), role="\ud800")])
+    assert (await valkey_store.stats(ALICE, now=NOW)).total == 0
+
+
+async def test_vectors_of_one_batch_go_to_their_own_memories(
+    valkey_store: ValkeyStore, records: RecordFactory, client: Connection, valkey: ValkeySettings
+) -> None:
+    made = [records.make(f"text {number}") for number in range(40)]
+    await valkey_store.create(made, unique_content=True)
+    owner = Keys(valkey.collection_prefix).of_user("alice")
+    for record in made:
+        fields = await hash_of(client, owner.memory(record.id))
+        assert (fields[b"embedding"], fields[b"content"]) == (record.embedding.tobytes(), record.content.encode())
 
 
 async def test_access_counts_come_with_every_search(valkey_store: ValkeyStore, records: RecordFactory) -> None:

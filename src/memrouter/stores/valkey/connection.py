@@ -25,6 +25,8 @@ MAX_INFLIGHT = 16_384
 """Most commands under way at once; one more is refused rather than queued without bound."""
 CONNECT_GRACE_SECONDS = 1.0
 """Added to the timeout around opening a client, whose own timeout should strike first."""
+NOT_TEXT = "a text holds a lone surrogate and cannot be stored or searched"
+"""The message about a text that UTF-8 cannot hold."""
 
 _RETRY_STEPS = 5
 _RETRY_FACTOR_MS = 50
@@ -355,4 +357,4 @@ def _encoded(args: Command) -> list[str | bytes]:
     try:
         return [arg if isinstance(arg, bytes) else str(arg).encode() for arg in args]
     except UnicodeEncodeError:
-        raise InvalidRequest("a text holds a lone surrogate and cannot be stored or searched") from None
+        raise InvalidRequest(NOT_TEXT) from None

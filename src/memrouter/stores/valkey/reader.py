@@ -50,7 +50,7 @@ class RowReader:
         whole = [pair for pair in found if pair[0][0] and pair[0][1] and len(pair[0][2] or b"") == size]
         try:
             return _of_scope(scope, self._unpacked(whole))
-        except (ValueError, KeyError, TypeError):  # a row that somebody broke: leave that one out
+        except ValueError:  # a row that somebody broke: leave that one out
             return _of_scope(scope, [record for pair in whole for record in self._tolerant(pair)])
 
     def _unpacked(self, pairs: Sequence[tuple[Row, bytes | None]]) -> list[MemoryRecord]:
@@ -59,7 +59,7 @@ class RowReader:
     def _tolerant(self, pair: tuple[Row, bytes | None]) -> list[MemoryRecord]:
         try:
             return self._unpacked([pair])
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             return []
 
 

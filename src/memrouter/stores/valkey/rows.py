@@ -72,15 +72,24 @@ def to_fields(record: MemoryRecord, *, dimension: int, embedding_model: str) -> 
     Raises:
         SchemaMismatch: The vector does not fit the store.
     """
+    vector = to_bytes(record.embedding, dimension=dimension)
+    return {**text_fields(record, embedding_model=embedding_model), "embedding": vector}
+
+
+def text_fields(record: MemoryRecord, *, embedding_model: str) -> dict[str, str]:
+    """Return ``to_fields`` without the vector.
+
+    Raises:
+        SchemaMismatch: The vector was not made by the store's model.
+    """
     require_model(record.embedding_model, embedding_model=embedding_model)
-    fields: dict[str, str | bytes] = {
+    fields = {
         "id": record.id,
         "user_id": record.user_id,
         "project_id": record.project_id,
         "memory_type": record.type.value,
         "content": record.content,
         "source": record.source.value,
-        "embedding": to_bytes(record.embedding, dimension=dimension),
         "created_at": str(record.created_at),
         "updated_at": str(record.updated_at),
         "importance": repr(float(record.importance)),

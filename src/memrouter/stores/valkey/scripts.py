@@ -134,15 +134,6 @@ return {rows, access_of(KEYS[1], ARGV)}
 )
 """KEYS access, memories; ARGV their ids. Returns rows and access entries, in this order."""
 
-HEAD = LuaScript(
-    _READ
-    + """
-local small = redis.call('HLEN', KEYS[2]) <= tonumber(ARGV[1])
-return {tonumber(redis.call('GET', KEYS[1]) or 0), small and redis.call('HGETALL', KEYS[2]) or false}
-"""
-)
-"""KEYS gen, access; ARGV limit. Returns the generation and all access entries, or nil where they are over the limit."""
-
 SCAN = LuaScript(
     _READ
     + _ROW
@@ -298,11 +289,13 @@ local function twin_of(prefix, created, seen)
   end
   return false
 end
-local at, kept, taken, fresh, seen = 3, {}, {}, {}, {}
-for i = 5, #KEYS do
-  local record = {key = KEYS[i], id = ARGV[at], created = ARGV[at + 1], prefix = ARGV[at + 2],
-    live_until = tonumber(ARGV[at + 3]), access = ARGV[at + 4], first = at + 6, last = at + 5 + tonumber(ARGV[at + 5])}
-  at = record.last + 1
+local packed, vectors = cmsgpack.unpack(ARGV[3]), ARGV[4]
+local size = #vectors / #packed
+local kept, taken, fresh, seen = {}, {}, {}, {}
+for i = 1, #packed do
+  local p = packed[i]
+  local record = {key = KEYS[i + 4], id = p[1], created = p[2], prefix = p[3], live_until = tonumber(p[4]),
+    access = p[5], fields = p[6], vector = (i - 1) * size}
   local twin = unique and twin_of(record.prefix, tonumber(record.created), seen)
   kept[#kept + 1] = twin or record.id
   if not twin then
@@ -314,7 +307,8 @@ for i = 5, #KEYS do
 end
 if #taken > 0 then return {'taken', taken} end
 for _, record in ipairs(fresh) do
-  redis.call('HSET', record.key, unpack(ARGV, record.first, record.last))
+  redis.call('HSET', record.key, 'embedding', string.sub(vectors, record.vector + 1, record.vector + size),
+    unpack(record.fields))
   redis.call('ZADD', KEYS[1], record.created, record.id)
   redis.call('ZADD', KEYS[4], 0, record.prefix .. record.id)
   if record.access ~= '' then redis.call('HSET', KEYS[3], record.id, record.access) end
@@ -324,8 +318,9 @@ return {'kept', kept}
 """
 )
 """New memories of one owner, all or none. KEYS ids, gen, access, content, memories; ARGV ``1`` for unique content, key
-base, then for each memory: id, created_at, content and scope digest as one, live_until, access entry (may be empty),
-number of the arguments that follow, fields and values in turn.
+base, MessagePack of a list that has for each memory: id, created_at, content and scope digest as one, live_until,
+access entry (may be empty), a list of fields and values in turn without the vector, all of them text; the vectors,
+one behind the other. A script is slow in arguments: forty for each memory would take most of its time.
 
 Returns ``taken`` and the ids that exist, or ``kept`` and for each memory the id under which its content is kept.
 """

@@ -15,7 +15,7 @@ from memrouter.stores.valkey.packed import PACKED_FIELDS
 from memrouter.stores.valkey.reader import RowReader
 from memrouter.stores.valkey.reads import Reads
 from memrouter.stores.valkey.rows import Row, scope_digest_of
-from memrouter.stores.valkey.scripts import HEAD, SCAN, Arg, ScriptCall
+from memrouter.stores.valkey.scripts import SCAN, Arg
 from memrouter.stores.valkey.selection import holds, selection
 from memrouter.stores.valkey.walk import Walker
 from memrouter.stores.valkey.whole import Ranking, candidates, newest_first, ranked
@@ -32,14 +32,10 @@ MAX_NEIGHBOURS = 10_000
 """Most neighbours that a server gives for one query (``search.max-vector-knn``); past it the search is done here."""
 MIN_EF, MAX_EF = 256, 4096
 """Width of a graph search: no less than the neighbours asked for, no more than servers take."""
-SMALL_ACCESS = 256
-"""Largest number of access entries that are read whole, to save a round trip."""
 WORD_SCAN = 20_000
 """How many of an owner's newest memories are looked at for words where the owner is over the scan limit."""
 MAX_LARGE = 4096
 """How many scopes are remembered as over the scan limit."""
-
-_PACKED = tuple(name.encode() for name in PACKED_FIELDS)
 
 
 class Search:
@@ -80,8 +76,7 @@ class Search:
 
     async def __call__(self, scope: Scope, query: StoreQuery) -> Candidates:
         """See ``MemoryStore.search``."""
-        if query.vector is not None:
-            to_bytes(query.vector, dimension=self._dimension)
+        sought = None if query.vector is None else to_bytes(query.vector, dimension=self._dimension)
         if self._index.state.legacy:
             return await self._with_untagged(scope, query)
         generation = -1
@@ -90,7 +85,7 @@ class Search:
             if isinstance(answer, Candidates):
                 return answer
             generation = answer
-        return await self._joined(scope, query, generation)
+        return await self._joined(scope, query, sought, generation)
 
     async def _whole(self, scope: Scope, query: StoreQuery) -> Candidates | int:
         """Return everything visible; the generation where that is over the scan limit."""
@@ -118,11 +113,11 @@ class Search:
         matching = [record for record in records if holds(query.where, record)]
         return candidates(matching, query.vector, complete=True, generation=generation)
 
-    async def _joined(self, scope: Scope, query: StoreQuery, generation: int) -> Candidates:
+    async def _joined(self, scope: Scope, query: StoreQuery, sought: bytes | None, generation: int) -> Candidates:
         """Return the nearest vectors and the newest word matches; the generation is read first, if it is -1."""
         near: Ranking | None = None
-        if query.vector is not None and await self._served(query):
-            generation, near = await self._neighbours(scope, query, query.vector, generation)
+        if query.vector is not None and sought is not None and await self._served(query):
+            generation, near = await self._neighbours(scope, query, sought, generation)
         if generation < 0:
             generation = int(await self._connection.run(["GET", self._keys.of_scope(scope).generation]) or 0)
         if query.known_generation == generation:
@@ -130,7 +125,7 @@ class Search:
         if query.vector is not None and near is None:
             near = await self._exactly_nearest(scope, query, query.vector)
         records, scores = near or ([], None)
-        worded = await self._holding_words(scope, query)
+        worded = await self._holding_words(scope, query) if query.words else []
         if worded:
             return candidates([*records[: query.k], *worded], query.vector, complete=False, generation=generation)
         return Candidates(
@@ -156,23 +151,25 @@ class Search:
             return False
 
     async def _neighbours(
-        self, scope: Scope, query: StoreQuery, vector: Vector, generation: int
+        self, scope: Scope, query: StoreQuery, sought: bytes, generation: int
     ) -> tuple[int, Ranking | None]:
         """Return the generation and at least the ``k`` nearest by the index; None where it cannot tell now."""
         owner = self._keys.of_scope(scope)
         wanted = query.k + SPARE
         while True:
             try:
-                generation, entries, reply = await self._asked(owner, scope, query, vector, wanted, generation)
+                generation, accessed, reply = await self._asked(owner, scope, query, sought, wanted, generation)
             except ServerRefused as error:
                 if not await self._index_changed(error):
                     raise
                 return generation, None
             found = rows_of(reply)
-            access = await self._access(owner, [key for key, _ in found], entries)
+            access = await self._access(owner, [key for key, _ in found]) if found and accessed else [None] * len(found)
             records = await self._reader.records(scope, [row for _, row in found], access)
-            shown = [record for record in records if record.visible(query.now) and holds(query.where, record)]
-            near = ranked(shown, vector)
+            shown = [record for record in records if record.visible(query.now)]
+            if query.where != EVERYTHING:
+                shown = [record for record in shown if holds(query.where, record)]
+            near = ranked(shown, query.vector)
             if len(found) < wanted or not _tied(near[1] or (), query.k):
                 return generation, near
             if wanted >= MAX_NEIGHBOURS:
@@ -180,21 +177,20 @@ class Search:
             wanted = min(4 * wanted, MAX_NEIGHBOURS)
 
     async def _asked(
-        self, owner: OwnerKeys, scope: Scope, query: StoreQuery, vector: Vector, wanted: int, generation: int
-    ) -> tuple[int, Mapping[bytes, bytes] | None, Any]:
-        """Return generation, access entries (None: too many to read unasked) and the reply of FT.SEARCH.
+        self, owner: OwnerKeys, scope: Scope, query: StoreQuery, sought: bytes, wanted: int, generation: int
+    ) -> tuple[int, int, Any]:
+        """Return generation, number of the owner's access entries and the reply of FT.SEARCH.
 
         The generation is never newer than the memories: what the caller keeps under it is not too old.
         """
-        command = self._command(scope, query, vector, wanted)
-        head = ScriptCall(HEAD, [owner.generation, owner.access], [SMALL_ACCESS])
+        command = self._command(scope, query, sought, wanted)
+        head: list[Sequence[Arg]] = [["GET", owner.generation], ["HLEN", owner.access]]
         if self._connection.cluster:
-            (read,) = await self._connection.scripts([head])
+            current, accessed = await self._connection.pipeline(head)
             reply = await self._over_cluster(command, owner)
         else:
-            read, reply = await self._connection.scripts([head, command])
-        entries = None if read[1] is None else dict(zip(read[1][::2], read[1][1::2], strict=True))
-        return read[0] if generation < 0 else generation, entries, reply
+            current, accessed, reply = await self._connection.pipeline([*head, command])
+        return int(current or 0) if generation < 0 else generation, accessed, reply
 
     async def _over_cluster(self, command: Sequence[Arg], owner: OwnerKeys) -> Any:
         """Search from the owner's node, which takes in what its scripts have just written before it answers."""
@@ -206,7 +202,7 @@ class Search:
             self._shards = ()
             return await self._connection.run(command, beside=owner.ids)
 
-    def _command(self, scope: Scope, query: StoreQuery, vector: Vector, wanted: int) -> list[Arg]:
+    def _command(self, scope: Scope, query: StoreQuery, sought: bytes, wanted: int) -> list[Arg]:
         """Return FT.SEARCH; only digests, words of our own and numbers stand in the query."""
         project = scope_digest_of(scope)
         parts = [f"@owner:{{{scope.owner}}}" if project is None else f"@scope:{{{project}}}"]
@@ -219,19 +215,17 @@ class Search:
         return [
             "FT.SEARCH", self._index.schema.name,
             f"({' '.join(parts)})=>[KNN {wanted} @embedding $vector{width} AS distance]",
-            "PARAMS", 2, "vector", to_bytes(vector, dimension=self._dimension),
+            "PARAMS", 2, "vector", sought,
             "RETURN", len(PACKED_FIELDS), *PACKED_FIELDS, "LIMIT", 0, wanted, "DIALECT", 2,
         ]  # fmt: skip
 
-    async def _access(
-        self, owner: OwnerKeys, keys: Sequence[bytes], entries: Mapping[bytes, bytes] | None
-    ) -> list[bytes | None]:
-        """Return the access entries of memories, given all of the owner's or None."""
+    async def _access(self, owner: OwnerKeys, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        """Return the access entries of memories."""
         base = owner.base.encode()
-        ids = [key.removeprefix(base) for key in keys]
-        if entries is None and ids:
-            return list(await self._connection.run(["HMGET", owner.access, *ids]))
-        return [(entries or {}).get(memory_id) for memory_id in ids]
+        entries: list[bytes | None] = await self._connection.run(
+            ["HMGET", owner.access, *(key.removeprefix(base) for key in keys)]
+        )
+        return entries
 
     async def _index_changed(self, error: ServerRefused) -> bool:
         """Return whether the index is not as it was, made again if it was gone: then this search goes without it."""
@@ -256,8 +250,8 @@ class Search:
 
     async def _holding_words(self, scope: Scope, query: StoreQuery) -> list[MemoryRecord]:
         """Return the ``k`` newest memories that hold any of the words, among the newest WORD_SCAN."""
-        words = WordMatcher(query.words)
         held: list[MemoryRecord] = []
+        words = WordMatcher(query.words)
         if not words:
             return held
         async for part in self._walker.walk(
@@ -291,14 +285,17 @@ def rows_of(reply: Any) -> list[tuple[bytes, Row]]:
     parts = iter(reply[1:])
     for part in parts:
         if isinstance(part, dict):
-            found += [(key, list(map(fields.get, _PACKED))) for key, fields in part.items() if fields]
+            found += [(key, _packed(fields)) for key, fields in part.items() if fields]
             continue
         fields = next(parts, None)
-        if isinstance(fields, dict):
-            found.append((part, list(map(fields.get, _PACKED))))
-        elif fields:
-            found.append((part, list(map(dict(zip(fields[::2], fields[1::2], strict=True)).get, _PACKED))))
+        if fields:
+            named = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+            found.append((part, _packed(named)))
     return found
+
+
+def _packed(fields: Mapping[bytes, bytes]) -> Row:
+    return [fields.get(b"record"), fields.get(b"content"), fields.get(b"embedding")]
 
 
 def _tied(scores: Sequence[float], k: int) -> bool:

@@ -4,15 +4,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-from memrouter.errors import MemoryConflict
+import msgspec
+
+from memrouter.errors import InvalidRequest, MemoryConflict
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.query import Filter, Patch
-from memrouter.stores.valkey.connection import Connection
+from memrouter.stores.valkey.connection import NOT_TEXT, Connection
 from memrouter.stores.valkey.index import SearchIndex
 from memrouter.stores.valkey.keys import Keys, OwnerKeys
 from memrouter.stores.valkey.legacy import Untagged
 from memrouter.stores.valkey.reader import RowReader
-from memrouter.stores.valkey.rows import access_entry, require_model, to_fields, twin_digest
+from memrouter.stores.valkey.rows import access_entry, require_model, text_fields, twin_digest
 from memrouter.stores.valkey.scripts import CREATE, DELETE, DELETE_WALK, TOUCH, UPDATE, Arg, ScriptCall
 from memrouter.stores.valkey.selection import selection, storable
 from memrouter.stores.vectors import to_bytes
@@ -172,24 +174,35 @@ class Writes:
         return removed
 
     def _creations(self, groups: Sequence[Sequence[MemoryRecord]], unique_content: bool) -> list[ScriptCall]:
-        """Return one script call for each owner's records."""
-        return [self._creation(self._keys.of_user(group[0].user_id), group, unique_content) for group in groups]
+        """Return one script call for each owner's records.
+
+        Raises:
+            InvalidRequest: A text holds a lone surrogate.
+        """
+        try:
+            return [self._creation(self._keys.of_user(group[0].user_id), group, unique_content) for group in groups]
+        except UnicodeEncodeError:
+            raise InvalidRequest(NOT_TEXT) from None
 
     def _creation(self, owner: OwnerKeys, records: Sequence[MemoryRecord], unique_content: bool) -> ScriptCall:
-        args: list[Arg] = ["1" if unique_content else "", owner.base]
+        parts: list[object] = []
+        vectors: list[bytes] = []
         for record in records:
-            fields = to_fields(record, dimension=self._dimension, embedding_model=self._embedding_model)
-            args += [
-                record.id,
-                record.created_at,
-                f"{fields['digest']!s}{fields['scope']!s}",
-                fields["live_until"],
-                access_entry(record.access_count, record.last_accessed),
-                2 * len(fields),
-            ]
-            for name, value in fields.items():
-                args += (name, value)
-        return ScriptCall(CREATE, [*_sides(owner), *(owner.memory(record.id) for record in records)], args)
+            fields = text_fields(record, embedding_model=self._embedding_model)
+            vectors.append(to_bytes(record.embedding, dimension=self._dimension))
+            parts.append(
+                (
+                    record.id,
+                    str(record.created_at),
+                    fields["digest"] + fields["scope"],
+                    fields["live_until"],
+                    access_entry(record.access_count, record.last_accessed),
+                    [part for pair in fields.items() for part in pair],
+                )
+            )
+        keys = [*_sides(owner), *(owner.memory(record.id) for record in records)]
+        packed = msgspec.msgpack.encode(parts)
+        return ScriptCall(CREATE, keys, ["1" if unique_content else "", owner.base, packed, b"".join(vectors)])
 
     def _changes(self, patch: Patch) -> list[Arg]:
         """Return the fields that a patch sets and their values in turn."""
