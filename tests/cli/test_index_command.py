@@ -17,7 +17,7 @@ from memrouter.cli.index import index_app
 from memrouter.config.memory import ValkeySettings
 from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.schema import IndexSchema
-from memrouter.testing.valkey import ValkeyServer, external_settings, free_port
+from memrouter.testing.valkey import apart, free_port, some_server
 
 T = TypeVar("T")
 Write = Callable[..., str]
@@ -25,21 +25,13 @@ Write = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def base() -> Iterator[ValkeySettings]:
-    settings = external_settings(os.environ)
-    if settings is not None:
+    with some_server(os.environ) as settings:
         yield settings
-        return
-    server = ValkeyServer()
-    server.launch()
-    server.wait_ready()
-    yield server.settings()
-    server.close()
 
 
 @pytest.fixture
 def settings(base: ValkeySettings) -> ValkeySettings:
-    name = uuid.uuid4().hex[:12]
-    return base.model_copy(update={"collection_prefix": f"t{name}:", "index_name": f"i{name}"})
+    return apart(base)
 
 
 @pytest.fixture

@@ -44,3 +44,15 @@ def vector_scores(matrix: Matrix, vector: Vector) -> NDArray[np.float64]:
     cosines = np.einsum("ij,j->i", matrix, vector.astype(np.float32, copy=False)).astype(np.float64)
     scores: NDArray[np.float64] = np.clip((1.0 + cosines) / 2.0, 0.0, 1.0)
     return scores
+
+
+def require_model(model: str, *, embedding_model: str) -> None:
+    """Check that a vector was made by the store's model.
+
+    Raises:
+        SchemaMismatch: It was not.
+    """
+    if model != embedding_model:
+        raise SchemaMismatch(
+            f"a vector was made by {model}, but this store keeps vectors of {embedding_model}; embed the text again"
+        )

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-_HOP_BY_HOP = frozenset(
+HOP_BY_HOP = frozenset(
     {
         "connection",
         "http2-settings",
@@ -17,7 +17,7 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-_FRAMING = _HOP_BY_HOP | {"content-length", "accept-encoding", "expect"}
+_FRAMING = HOP_BY_HOP | {"content-length", "accept-encoding", "expect"}
 _CONTROL = frozenset({"host", "x-disable-router-memory"})
 _CONTROL_PREFIX = "x-authz-"
 
@@ -58,7 +58,7 @@ def relayable(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes
     """
     lowered = [(name.lower(), value) for name, value in headers]
     connection = b",".join(value for name, value in lowered if name == b"connection")
-    dropped = {name.encode("latin-1") for name in _HOP_BY_HOP | _listed(connection.decode("latin-1"))}
+    dropped = {name.encode("latin-1") for name in HOP_BY_HOP | _listed(connection.decode("latin-1"))}
     return [(name, value) for name, value in lowered if name not in dropped]
 
 

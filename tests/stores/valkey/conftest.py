@@ -28,6 +28,12 @@ async def valkey(valkey_server: ValkeySettings) -> AsyncIterator[ValkeySettings]
 
 
 @pytest.fixture
+def settings(valkey: ValkeySettings) -> ValkeySettings:
+    """The same, for tests of the parts below the store."""
+    return valkey
+
+
+@pytest.fixture
 async def valkey_store(valkey: ValkeySettings) -> AsyncIterator[ValkeyStore]:
     store = await ValkeyStore.open(valkey, dimension=DIMENSION, embedding_model="test-model")
     await serving(store)
@@ -36,8 +42,8 @@ async def valkey_store(valkey: ValkeySettings) -> AsyncIterator[ValkeyStore]:
 
 
 @pytest.fixture
-async def client(valkey: ValkeySettings) -> AsyncIterator[Connection]:
-    """A connection beside the store, to look behind it."""
+async def connection(valkey: ValkeySettings) -> AsyncIterator[Connection]:
+    """A connection of the test's own, to look behind a store or to work without one."""
     connection = await Connection.open(valkey)
     yield connection
     await connection.aclose()

@@ -1,10 +1,7 @@
 """A server that takes memories and does not find them is not ready."""
 
 import asyncio
-import os
 import random
-import uuid
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
@@ -14,35 +11,7 @@ from memrouter.errors import StoreUnavailable
 from memrouter.stores.valkey.canary import Canary
 from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.index import SearchIndex
-from memrouter.testing.valkey import ValkeyServer, external_settings
-
-
-@pytest.fixture(scope="module")
-def base() -> Iterator[ValkeySettings]:
-    settings = external_settings(os.environ)
-    if settings is not None:
-        yield settings
-        return
-    server = ValkeyServer()
-    server.launch()
-    server.wait_ready()
-    yield server.settings()
-    server.close()
-
-
-@pytest.fixture
-def settings(base: ValkeySettings) -> ValkeySettings:
-    name = uuid.uuid4().hex[:12]
-    return base.model_copy(update={"collection_prefix": f"t{name}:", "index_name": f"i{name}"})
-
-
-@pytest.fixture
-async def connection(settings: ValkeySettings) -> AsyncIterator[Connection]:
-    connection = await Connection.open(settings)
-    yield connection
-    await SearchIndex(connection, settings, dimension=8, embedding_model="m").drop()
-    await connection.run(["UNLINK", f"~{settings.collection_prefix}meta"])
-    await connection.aclose()
+from memrouter.testing.valkey import ValkeyServer
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,40 +16,10 @@ from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.index import SearchIndex
 from memrouter.stores.valkey.store import ValkeyStore
 from memrouter.testing.records import RecordFactory
-from memrouter.testing.valkey import ValkeyServer, external_settings
+from memrouter.testing.valkey import ValkeyServer
 
 DIMENSION = 8
 MODEL = "model-a"
-
-
-@pytest.fixture(scope="module")
-def base() -> Iterator[ValkeySettings]:
-    settings = external_settings(os.environ)
-    if settings is not None:
-        yield settings
-        return
-    server = ValkeyServer()
-    server.launch()
-    server.wait_ready()
-    yield server.settings()
-    server.close()
-
-
-@pytest.fixture
-def settings(base: ValkeySettings) -> ValkeySettings:
-    name = uuid.uuid4().hex[:12]
-    return base.model_copy(update={"collection_prefix": f"t{name}:", "index_name": f"i{name}"})
-
-
-@pytest.fixture
-async def connection(settings: ValkeySettings) -> AsyncIterator[Connection]:
-    connection = await Connection.open(settings)
-    yield connection
-    await SearchIndex(connection, settings, dimension=DIMENSION, embedding_model=MODEL).drop()
-    async for keys in connection.scan(f"*{settings.collection_prefix}*"):
-        for key in keys:
-            await connection.run(["UNLINK", key])
-    await connection.aclose()
 
 
 def an_index(

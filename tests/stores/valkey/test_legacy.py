@@ -18,9 +18,9 @@ LATER = NOW + 10**6
 ALICE = Scope("alice")
 
 
-async def declare(client: Connection, settings: ValkeySettings) -> None:
+async def declare(connection: Connection, settings: ValkeySettings) -> None:
     """Make an index with the fields that the Go router declares."""
-    await client.run([
+    await connection.run([
         "FT.CREATE", settings.index_name, "ON", "HASH", "PREFIX", "1", settings.collection_prefix, "SCHEMA",
         "id", "TAG", "user_id", "TAG", "project_id", "TAG", "memory_type", "TAG", "content", "TEXT", "source", "TAG",
         "embedding", "VECTOR", "HNSW", "10", "TYPE", "FLOAT32", "DIM", DIMENSION, "DISTANCE_METRIC", "COSINE",
@@ -29,7 +29,7 @@ async def declare(client: Connection, settings: ValkeySettings) -> None:
     ])  # fmt: skip
 
 
-async def write(client: Connection, settings: ValkeySettings, memory_id: str, text: str, **changes: str) -> None:
+async def write(connection: Connection, settings: ValkeySettings, memory_id: str, text: str, **changes: str) -> None:
     """Store a memory as the Go router does."""
     fields = {
         "id": memory_id, "user_id": "alice", "project_id": "default", "memory_type": "semantic", "content": text,
@@ -40,12 +40,12 @@ async def write(client: Connection, settings: ValkeySettings, memory_id: str, te
     pairs = [part for pair in fields.items() for part in pair]
     vector = text_vector(text, DIMENSION).tobytes()
     key = settings.collection_prefix + memory_id
-    await client.run(["HSET", key, *pairs, "metadata", json.dumps(metadata), "embedding", vector])
+    await connection.run(["HSET", key, *pairs, "metadata", json.dumps(metadata), "embedding", vector])
 
 
 @pytest.fixture
-async def go_store(valkey: ValkeySettings, client: Connection) -> AsyncIterator[ValkeyStore]:
-    await declare(client, valkey)
+async def go_store(valkey: ValkeySettings, connection: Connection) -> AsyncIterator[ValkeyStore]:
+    await declare(connection, valkey)
     store = await ValkeyStore.open(valkey, dimension=DIMENSION, embedding_model="test-model")
     await serving(store)
     yield store
@@ -65,10 +65,10 @@ async def found(store: ValkeyStore, scope: Scope, text: str, **options: object) 
 
 
 async def test_old_and_new_memories_are_listed_searched_and_counted_together(
-    go_store: ValkeyStore, client: Connection, valkey: ValkeySettings
+    go_store: ValkeyStore, connection: Connection, valkey: ValkeySettings
 ) -> None:
-    await write(client, valkey, "g1", "likes green tea")
-    await write(client, valkey, "g2", "hates milk", created_at=str(NOW + 5), memory_type="episodic")
+    await write(connection, valkey, "g1", "likes green tea")
+    await write(connection, valkey, "g2", "hates milk", created_at=str(NOW + 5), memory_type="episodic")
     fresh = RecordFactory(go_store.capabilities).make("walks at noon")
     await go_store.create([fresh])
     assert set(await listed(go_store, ALICE)) == {"g1", "g2", fresh.id}
@@ -83,10 +83,10 @@ async def test_old_and_new_memories_are_listed_searched_and_counted_together(
 
 
 async def test_hostile_names_find_their_own_memories_and_nobody_elses(
-    go_store: ValkeyStore, client: Connection, valkey: ValkeySettings
+    go_store: ValkeyStore, connection: Connection, valkey: ValkeySettings
 ) -> None:
     for number, user in enumerate(HOSTILE_IDENTITIES):
-        await write(client, valkey, f"g{number}", "secret", user_id=user)
+        await write(connection, valkey, f"g{number}", "secret", user_id=user)
     for number, user in enumerate(HOSTILE_IDENTITIES):
         assert await listed(go_store, Scope(user)) == [f"g{number}"], ascii(user)
         assert await found(go_store, Scope(user), "secret") == [f"g{number}"], ascii(user)
@@ -98,10 +98,10 @@ async def test_hostile_names_find_their_own_memories_and_nobody_elses(
 
 
 async def test_an_old_memory_is_edited_counted_and_deleted_where_it_stands(
-    go_store: ValkeyStore, client: Connection, valkey: ValkeySettings
+    go_store: ValkeyStore, connection: Connection, valkey: ValkeySettings
 ) -> None:
-    await write(client, valkey, "g1", "likes tea")
-    await write(client, valkey, "g2", "likes milk")
+    await write(connection, valkey, "g1", "likes tea")
+    await write(connection, valkey, "g2", "likes milk")
     text = "likes coffee"
     patch = Patch(
         updated_at=LATER,
@@ -117,7 +117,7 @@ async def test_an_old_memory_is_edited_counted_and_deleted_where_it_stands(
     assert await go_store.touch(ALICE, ["g1", "absent"], now=LATER) == 1
     (record,) = await go_store.get(ALICE, ["g1"], now=LATER)
     assert (record.access_count, record.last_accessed) == (3, LATER)
-    assert await client.run(["HGET", f"{valkey.collection_prefix}g1", "access_count"]) == b"2"
+    assert await connection.run(["HGET", f"{valkey.collection_prefix}g1", "access_count"]) == b"2"
     before = (await go_store.search(ALICE, StoreQuery(vector=None, k=1, now=LATER))).generation
     assert await go_store.delete(ALICE, Filter(ids=frozenset({"g1"}))) == 1
     assert (await go_store.search(ALICE, StoreQuery(vector=None, k=1, now=LATER))).generation > before
@@ -127,10 +127,10 @@ async def test_an_old_memory_is_edited_counted_and_deleted_where_it_stands(
 
 
 async def test_superseding_and_expiry_hide_an_old_memory_too(
-    go_store: ValkeyStore, client: Connection, valkey: ValkeySettings
+    go_store: ValkeyStore, connection: Connection, valkey: ValkeySettings
 ) -> None:
     for name in ("g1", "g2", "g3"):
-        await write(client, valkey, name, f"memory {name}")
+        await write(connection, valkey, name, f"memory {name}")
     await go_store.update(ALICE, "g1", Patch(updated_at=NOW, superseded_by="g3"))
     await go_store.update(ALICE, "g2", Patch(updated_at=NOW, expires_at=LATER))
     assert await listed(go_store, ALICE) == ["g3"]
@@ -138,9 +138,9 @@ async def test_superseding_and_expiry_hide_an_old_memory_too(
 
 
 async def test_old_memories_are_found_by_id_with_an_index_of_ours(
-    valkey_store: ValkeyStore, client: Connection, valkey: ValkeySettings
+    valkey_store: ValkeyStore, connection: Connection, valkey: ValkeySettings
 ) -> None:
-    await write(client, valkey, "g1", "likes tea")
+    await write(connection, valkey, "g1", "likes tea")
     assert [record.id for record in await valkey_store.get(ALICE, ["g1"], now=LATER)] == ["g1"]
     assert await valkey_store.update(ALICE, "g1", Patch(updated_at=LATER, importance=1.0)) is not None
     assert await valkey_store.get(Scope("Alice"), ["g1"], now=LATER) == []
@@ -148,10 +148,10 @@ async def test_old_memories_are_found_by_id_with_an_index_of_ours(
 
 
 async def test_an_answer_is_never_unchanged_while_a_go_router_may_write(
-    go_store: ValkeyStore, client: Connection, valkey: ValkeySettings
+    go_store: ValkeyStore, connection: Connection, valkey: ValkeySettings
 ) -> None:
     first = await go_store.search(ALICE, StoreQuery(vector=None, k=1, now=LATER, scan_limit=9))
-    await write(client, valkey, "g1", "likes tea")
+    await write(connection, valkey, "g1", "likes tea")
     query = StoreQuery(vector=None, k=1, now=LATER, scan_limit=9, known_generation=first.generation)
     answer = await go_store.search(ALICE, query)
     assert [record.id for record in answer.records or ()] == ["g1"]

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,31 +18,11 @@ from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.rebuild import Rebuild, RebuildProgress
 from memrouter.stores.valkey.scripts import ScriptCall
 from memrouter.stores.valkey.store import ValkeyStore
-from memrouter.testing.valkey import ValkeyServer, external_settings
 from memrouter.testing.valkey_cluster import ValkeyCluster
 
 DIMENSION = 8
 MODEL = "model-a"
 USERS = ("User", "user", "a,b", "a", "{b}", "naïve é")
-
-
-@pytest.fixture(scope="module")
-def base() -> Iterator[ValkeySettings]:
-    settings = external_settings(os.environ)
-    if settings is not None:
-        yield settings
-        return
-    server = ValkeyServer()
-    server.launch()
-    server.wait_ready()
-    yield server.settings()
-    server.close()
-
-
-@pytest.fixture
-def settings(base: ValkeySettings) -> ValkeySettings:
-    name = uuid.uuid4().hex[:12]
-    return base.model_copy(update={"collection_prefix": f"t{name}:", "index_name": f"i{name}"})
 
 
 @pytest.fixture(params=["at once", "over slots"])
@@ -54,9 +32,6 @@ async def connection(settings: ValkeySettings, request: pytest.FixtureRequest) -
     if request.param == "over slots":
         connection.cluster = True
     yield connection
-    await SearchIndex(connection, settings, dimension=DIMENSION, embedding_model=MODEL).drop()
-    async for keys in connection.scan(f"*{settings.collection_prefix}*"):
-        await connection.pipeline([["UNLINK", key] for key in keys])
     await connection.aclose()
 
 

@@ -17,40 +17,40 @@ from memrouter.testing.valkey import ValkeyServer, free_port, settings_from_url
 ECHO = LuaScript("return {KEYS[1], ARGV[1]}")
 
 
-async def test_arguments_of_every_kind_reach_the_server_as_they_are(client: Connection) -> None:
-    await client.run(["SET", "~t{connection}:x", b"\x00\xff", "PX", 60_000])
-    assert await client.run(["GET", "~t{connection}:x"]) == b"\x00\xff"
-    assert await client.run(["ECHO", "用户"]) == "用户".encode()
-    assert await client.run(["ECHO", 1.5]) == b"1.5"
+async def test_arguments_of_every_kind_reach_the_server_as_they_are(connection: Connection) -> None:
+    await connection.run(["SET", "~t{connection}:x", b"\x00\xff", "PX", 60_000])
+    assert await connection.run(["GET", "~t{connection}:x"]) == b"\x00\xff"
+    assert await connection.run(["ECHO", "用户"]) == "用户".encode()
+    assert await connection.run(["ECHO", 1.5]) == b"1.5"
 
 
-async def test_a_lone_surrogate_is_a_bad_request_and_no_failure_of_the_server(client: Connection) -> None:
+async def test_a_lone_surrogate_is_a_bad_request_and_no_failure_of_the_server(connection: Connection) -> None:
     with pytest.raises(InvalidRequest):
-        await client.run(["ECHO", "\ud800"])
+        await connection.run(["ECHO", "\ud800"])
 
 
-async def test_a_script_runs_whether_the_server_knows_it_or_not(client: Connection) -> None:
+async def test_a_script_runs_whether_the_server_knows_it_or_not(connection: Connection) -> None:
     for _ in range(2):
-        await client.run(["SCRIPT", "FLUSH"])
-        assert await client.script(ECHO, ["{a}k"], ["v"]) == [b"{a}k", b"v"]
-        assert await client.script(ECHO, ["{a}k"], ["w"]) == [b"{a}k", b"w"]
+        await connection.run(["SCRIPT", "FLUSH"])
+        assert await connection.script(ECHO, ["{a}k"], ["v"]) == [b"{a}k", b"v"]
+        assert await connection.script(ECHO, ["{a}k"], ["w"]) == [b"{a}k", b"w"]
 
 
-async def test_scripts_and_commands_of_one_pipeline_come_back_in_their_order(client: Connection) -> None:
-    await client.run(["SCRIPT", "FLUSH"])
+async def test_scripts_and_commands_of_one_pipeline_come_back_in_their_order(connection: Connection) -> None:
+    await connection.run(["SCRIPT", "FLUSH"])
     calls = [ScriptCall(ECHO, ["{a}"], [1]), ["ECHO", "x"], ScriptCall(ECHO, ["{b}"], [2])]
-    assert await client.scripts(calls) == [[b"{a}", b"1"], b"x", [b"{b}", b"2"]]
-    assert await client.scripts([]) == []
+    assert await connection.scripts(calls) == [[b"{a}", b"1"], b"x", [b"{b}", b"2"]]
+    assert await connection.scripts([]) == []
 
 
-async def test_an_error_in_a_pipeline_stands_at_its_place_or_is_raised(client: Connection) -> None:
+async def test_an_error_in_a_pipeline_stands_at_its_place_or_is_raised(connection: Connection) -> None:
     commands = [["ECHO", "a"], ["NO-SUCH-COMMAND"], ["ECHO", "b"]]
-    first, error, last = await client.attempt(commands)
+    first, error, last = await connection.attempt(commands)
     assert (first, last) == (b"a", b"b")
     assert isinstance(error, ServerRefused)
     assert error.command_unknown
     with pytest.raises(ServerRefused):
-        await client.pipeline(commands)
+        await connection.pipeline(commands)
 
 
 @pytest.mark.parametrize("reply", ["mem_idx: no such index", "Unknown: Index name", "Unknown index name",

@@ -26,82 +26,82 @@ ALICE = Scope("alice")
 DIMENSION = 16
 
 
-async def hash_of(client: Connection, key: str) -> dict[bytes, bytes]:
-    flat = await client.run(["HGETALL", key])
+async def hash_of(connection: Connection, key: str) -> dict[bytes, bytes]:
+    flat = await connection.run(["HGETALL", key])
     return flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-async def all_keys(client: Connection, pattern: str) -> set[str]:
-    return {key.decode() async for part in client.scan(pattern, every_type=True) for key in part}
+async def all_keys(connection: Connection, pattern: str) -> set[str]:
+    return {key.decode() async for part in connection.scan(pattern, every_type=True) for key in part}
 
 
 async def test_only_memories_stand_under_the_prefix_and_all_keys_carry_the_owner(
-    valkey_store: ValkeyStore, records: RecordFactory, client: Connection, valkey: ValkeySettings
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection, valkey: ValkeySettings
 ) -> None:
     record = records.make(access_count=1)
     await valkey_store.create([record])
     owner = Keys(valkey.collection_prefix).of_user("alice")
     prefix = valkey.collection_prefix
-    assert await all_keys(client, f"{prefix}*") == {owner.memory(record.id)}
+    assert await all_keys(connection, f"{prefix}*") == {owner.memory(record.id)}
     sides = {owner.ids, owner.generation, owner.access, owner.content}
-    assert await all_keys(client, f"~{prefix}*") == sides | {Keys(prefix).meta}
+    assert await all_keys(connection, f"~{prefix}*") == sides | {Keys(prefix).meta}
 
 
 async def test_a_deletion_leaves_nothing_but_the_generation(
-    valkey_store: ValkeyStore, records: RecordFactory, client: Connection, valkey: ValkeySettings
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection, valkey: ValkeySettings
 ) -> None:
     made = [records.make(access_count=1), records.make(superseded_by="m9"), records.make(expires_at=NOW)]
     await valkey_store.create(made)
     await valkey_store.update(ALICE, made[0].id, _text(records, "rewritten"))
     assert await valkey_store.delete(ALICE, EVERYTHING) == 3
     owner = Keys(valkey.collection_prefix).of_user("alice")
-    left = await all_keys(client, f"*{valkey.collection_prefix}*")
+    left = await all_keys(connection, f"*{valkey.collection_prefix}*")
     assert left == {owner.generation, Keys(valkey.collection_prefix).meta}
 
 
 async def test_no_identity_stands_in_a_key(
-    valkey_store: ValkeyStore, records: RecordFactory, client: Connection, valkey: ValkeySettings
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection, valkey: ValkeySettings
 ) -> None:
     await valkey_store.create([records.make(user_id="somebody-special", project_id="secret-project")])
     assert not [
-        key for key in await all_keys(client, f"*{valkey.collection_prefix}*") if "s" in key.split("{", 1)[-1][:32]
+        key for key in await all_keys(connection, f"*{valkey.collection_prefix}*") if "s" in key.split("{", 1)[-1][:32]
     ]
 
 
 async def test_touch_writes_no_memory_so_nothing_is_indexed_again(
-    valkey_store: ValkeyStore, records: RecordFactory, client: Connection, valkey: ValkeySettings
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection, valkey: ValkeySettings
 ) -> None:
     record = records.make()
     await valkey_store.create([record])
     key = Keys(valkey.collection_prefix).of_user("alice").memory(record.id)
-    dump, before = await client.run(["DUMP", key]), await _indexings(client, valkey)
+    dump, before = await connection.run(["DUMP", key]), await _indexings(connection, valkey)
     for number in range(5):
         assert await valkey_store.touch(ALICE, [record.id], now=LATER + number) == 1
-    assert await client.run(["DUMP", key]) == dump
-    assert await _indexings(client, valkey) == before
+    assert await connection.run(["DUMP", key]) == dump
+    assert await _indexings(connection, valkey) == before
     (found,) = await valkey_store.get(ALICE, [record.id], now=LATER)
     assert (found.access_count, found.last_accessed) == (5, LATER + 4)
 
 
 async def test_a_whole_batch_of_touches_is_one_command(
-    valkey_store: ValkeyStore, records: RecordFactory, client: Connection
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection
 ) -> None:
     made = records.many(50)
     await valkey_store.create(made)
     await valkey_store.touch(ALICE, [made[0].id], now=LATER)
-    before = await _calls(client, "evalsha")
+    before = await _calls(connection, "evalsha")
     assert await valkey_store.touch(ALICE, [record.id for record in made], now=LATER) == 50
-    assert await _calls(client, "evalsha") - before == 1
+    assert await _calls(connection, "evalsha") - before == 1
 
 
 async def test_a_search_of_a_large_owner_asks_the_index_once(
-    valkey_store: ValkeyStore, records: RecordFactory, client: Connection
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection
 ) -> None:
     made = records.many(40)
     await valkey_store.create(made)
-    before = await _calls(client, "FT.SEARCH")
+    before = await _calls(connection, "FT.SEARCH")
     answer = await valkey_store.search(ALICE, StoreQuery(vector=made[3].embedding, k=5, now=LATER))
-    assert await _calls(client, "FT.SEARCH") - before == 1
+    assert await _calls(connection, "FT.SEARCH") - before == 1
     assert answer.records is not None
     assert answer.records[0].id == made[3].id
 
@@ -115,13 +115,13 @@ async def test_a_batch_with_a_lone_surrogate_is_a_bad_request_and_nothing_is_wri
 
 
 async def test_vectors_of_one_batch_go_to_their_own_memories(
-    valkey_store: ValkeyStore, records: RecordFactory, client: Connection, valkey: ValkeySettings
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection, valkey: ValkeySettings
 ) -> None:
     made = [records.make(f"text {number}") for number in range(40)]
     await valkey_store.create(made, unique_content=True)
     owner = Keys(valkey.collection_prefix).of_user("alice")
     for record in made:
-        fields = await hash_of(client, owner.memory(record.id))
+        fields = await hash_of(connection, owner.memory(record.id))
         assert (fields[b"embedding"], fields[b"content"]) == (record.embedding.tobytes(), record.content.encode())
 
 
@@ -177,7 +177,7 @@ async def test_two_stores_on_one_server_see_each_other_at_once(
 
 
 async def test_an_owner_with_many_memories_is_deleted_in_steps_and_completely(
-    valkey_store: ValkeyStore, records: RecordFactory, client: Connection
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection
 ) -> None:
     kept = [records.make(type=MemoryType.SEMANTIC) for _ in range(700)]
     gone = [records.make(created_at=NOW + number // 1200) for number in range(2 * DELETE_STEP + 1)]
@@ -185,16 +185,16 @@ async def test_an_owner_with_many_memories_is_deleted_in_steps_and_completely(
     await valkey_store.create(everybody)
     await valkey_store.create([records.make(user_id="bob")])
     where = Filter(types=frozenset({MemoryType.EPISODIC}))
-    before = await _calls(client, "evalsha")
+    before = await _calls(connection, "evalsha")
     assert await valkey_store.delete(ALICE, where) == len(gone)
-    assert await _calls(client, "evalsha") - before == len(everybody) // DELETE_STEP + 1
+    assert await _calls(connection, "evalsha") - before == len(everybody) // DELETE_STEP + 1
     page = await valkey_store.list(ALICE, ListQuery(limit=1000, now=LATER))
     assert (page.total, {record.id for record in page.records}) == (700, {record.id for record in kept})
     assert (await valkey_store.list(Scope("bob"), ListQuery(limit=9, now=LATER))).total == 1
 
 
 async def test_ten_thousand_memories_are_listed_counted_and_deleted(
-    valkey_store: ValkeyStore, records: RecordFactory, client: Connection
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection
 ) -> None:
     made = records.many(10_000)
     for first in range(0, 10_000, 1000):
@@ -290,22 +290,22 @@ async def _compare(valkey: ValkeyStore, sqlite: SqliteStore, random: np.random.G
 
 
 async def test_searches_go_on_while_the_index_is_gone_and_it_comes_back(
-    valkey_store: ValkeyStore, records: RecordFactory, client: Connection, valkey: ValkeySettings
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection, valkey: ValkeySettings
 ) -> None:
     made = records.many(30)
     await valkey_store.create(made)
-    await client.run(["FT.DROPINDEX", valkey.index_name])
+    await connection.run(["FT.DROPINDEX", valkey.index_name])
     for record in made[:5]:
         answer = await valkey_store.search(ALICE, StoreQuery(vector=record.embedding, k=3, now=LATER))
         assert answer.records is not None
         assert answer.records[0].id == record.id
         assert len(answer.records) == 3
     await serving(valkey_store)
-    before = await _calls(client, "FT.SEARCH")
+    before = await _calls(connection, "FT.SEARCH")
     answer = await valkey_store.search(ALICE, StoreQuery(vector=made[9].embedding, k=3, now=LATER))
     assert answer.records is not None
     assert answer.records[0].id == made[9].id
-    assert await _calls(client, "FT.SEARCH") > before
+    assert await _calls(connection, "FT.SEARCH") > before
 
 
 async def test_an_owner_over_the_scan_limit_is_noticed_when_it_shrinks(
@@ -321,17 +321,17 @@ async def test_an_owner_over_the_scan_limit_is_noticed_when_it_shrinks(
 
 
 async def test_a_memory_that_the_server_lost_is_no_answer_and_no_error(
-    valkey_store: ValkeyStore, records: RecordFactory, client: Connection, valkey: ValkeySettings
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection, valkey: ValkeySettings
 ) -> None:
     kept, lost = records.make(), records.make()
     await valkey_store.create([kept, lost])
-    await client.run(["DEL", Keys(valkey.collection_prefix).of_user("alice").memory(lost.id)])
+    await connection.run(["DEL", Keys(valkey.collection_prefix).of_user("alice").memory(lost.id)])
     page = await valkey_store.list(ALICE, ListQuery(limit=9, now=LATER))
     assert ([record.id for record in page.records], page.total) == ([kept.id], 1)
     assert await valkey_store.touch(ALICE, [lost.id], now=LATER) == 0
     assert await valkey_store.update(ALICE, lost.id, Patch(updated_at=LATER, importance=1.0)) is None
     assert await valkey_store.delete(ALICE, EVERYTHING) == 1
-    assert await client.run(["ZCARD", Keys(valkey.collection_prefix).of_user("alice").ids]) == 0
+    assert await connection.run(["ZCARD", Keys(valkey.collection_prefix).of_user("alice").ids]) == 0
 
 
 async def test_a_conflict_of_one_owner_leaves_the_other_owners_of_the_call_written(
@@ -348,10 +348,10 @@ async def test_a_conflict_of_one_owner_leaves_the_other_owners_of_the_call_writt
 
 
 async def test_scripts_survive_a_flush_of_the_script_cache(
-    valkey_store: ValkeyStore, records: RecordFactory, client: Connection
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection
 ) -> None:
     await valkey_store.create([records.make()])
-    await client.run(["SCRIPT", "FLUSH"])
+    await connection.run(["SCRIPT", "FLUSH"])
     assert len(await valkey_store.create([records.make(), records.make(user_id="bob")])) == 2
     assert (await valkey_store.list(ALICE, ListQuery(limit=9, now=LATER))).total == 2
 
@@ -397,18 +397,18 @@ async def test_a_server_that_comes_back_is_used_again_without_a_new_store() -> N
 async def test_at_maxmemory_writes_are_refused_whole_and_deletions_still_work() -> None:
     async with ValkeyServer() as server:
         store = await ValkeyStore.open(server.settings(), dimension=DIMENSION, embedding_model="m")
-        client = await Connection.open(server.settings())
+        connection = await Connection.open(server.settings())
         make = RecordFactory(store.capabilities)
         try:
             record = make.make()
             await store.create([record])
-            await client.run(["CONFIG", "SET", "maxmemory", "1mb"])
+            await connection.run(["CONFIG", "SET", "maxmemory", "1mb"])
             with pytest.raises(StoreUnavailable, match="maxmemory"):
                 await store.create([make.make()])
             assert (await store.list(ALICE, ListQuery(limit=9, now=LATER))).total == 1
             assert await store.delete(ALICE, EVERYTHING) == 1
         finally:
-            await client.aclose()
+            await connection.aclose()
             await store.aclose()
 
 
@@ -430,31 +430,31 @@ def _text(records: RecordFactory, content: str) -> Patch:
     return Patch(updated_at=LATER, content=content, embedding=records.vector(content), embedding_model="test-model")
 
 
-async def _calls(client: Connection, command: str) -> int:
+async def _calls(connection: Connection, command: str) -> int:
     """Return how often the server ran a command."""
-    reply = await client.run(["INFO", "commandstats"])
+    reply = await connection.run(["INFO", "commandstats"])
     text = (reply if isinstance(reply, bytes) else b"".join(reply.values())).decode().lower()
     found = [line for line in text.splitlines() if line.startswith(f"cmdstat_{command.lower()}:")]
     return sum(int(line.split("calls=")[1].split(",")[0]) for line in found)
 
 
-async def _indexings(client: Connection, valkey: ValkeySettings) -> list[object]:
+async def _indexings(connection: Connection, valkey: ValkeySettings) -> list[object]:
     """Return what moves in FT.INFO when a row is indexed anew, where the server tells."""
-    info = await client.run(["FT.INFO", valkey.index_name])
+    info = await connection.run(["FT.INFO", valkey.index_name])
     pairs = info if isinstance(info, dict) else dict(zip(info[::2], info[1::2], strict=False))
     return [pairs.get(name) for name in (b"max_doc_id", b"num_docs", b"total_indexing_time")]
 
 
 async def test_hidden_memories_that_are_nearer_do_not_crowd_out_visible_ones(
-    valkey_store: ValkeyStore, records: RecordFactory, client: Connection
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection
 ) -> None:
     vector = records.vector("tea")
     hidden = [records.make(embedding=vector, superseded_by="m9") for _ in range(30)]
     hidden += [records.make(embedding=vector, expires_at=LATER) for _ in range(30)]
     seen = records.many(3)
     await valkey_store.create([*hidden, *seen])
-    before = await _calls(client, "FT.SEARCH")
+    before = await _calls(connection, "FT.SEARCH")
     answer = await valkey_store.search(ALICE, StoreQuery(vector=vector, k=3, now=LATER))
     assert answer.records is not None
     assert {record.id for record in answer.records} == {record.id for record in seen}
-    assert await _calls(client, "FT.SEARCH") - before == 1
+    assert await _calls(connection, "FT.SEARCH") - before == 1

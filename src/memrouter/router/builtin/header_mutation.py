@@ -5,24 +5,9 @@ from collections.abc import Mapping, Sequence
 from memrouter.config.routing import DecisionSettings, HeaderMutationPlugin, HeaderMutationSettings
 from memrouter.errors import ConfigError, ConfigProblem
 from memrouter.models.turn import Reply, Turn
+from memrouter.upstream.headers import HOP_BY_HOP
 
-_RESERVED = frozenset(
-    {
-        "connection",
-        "content-encoding",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+_RESERVED = HOP_BY_HOP | {"content-encoding", "content-length", "expect", "host"}
 """Headers that say where a message ends or belong to one connection: the HTTP client alone sets them."""
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from memrouter.errors import SchemaMismatch
 from memrouter.models.memory import Matrix, MemoryRecord, MemoryType, Source, Trust, content_digest
-from memrouter.stores.vectors import to_bytes, to_matrix
+from memrouter.stores.vectors import require_model, to_bytes, to_matrix
 
 INSERT = """
 INSERT INTO memories (owner, id, user_id, project_id, type, content, digest, source, trust, importance, created_at,
@@ -32,18 +31,6 @@ _TRUSTS = {member.value: member for member in Trust}
 def digest(content: str) -> bytes:
     """Return the digest under which equal contents are found."""
     return bytes.fromhex(content_digest(content))
-
-
-def require_model(model: str, *, embedding_model: str) -> None:
-    """Check that a vector was made by the store's model.
-
-    Raises:
-        SchemaMismatch: It was not.
-    """
-    if model != embedding_model:
-        raise SchemaMismatch(
-            f"a vector was made by {model}, but this store keeps vectors of {embedding_model}; embed the text again"
-        )
 
 
 def to_row(record: MemoryRecord, owner: int, *, dimension: int, embedding_model: str) -> Row:

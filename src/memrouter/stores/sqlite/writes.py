@@ -10,8 +10,8 @@ from memrouter.stores.query import Filter, Patch
 from memrouter.stores.sqlite.compile import Value, in_scope, matching, unexpired, visible
 from memrouter.stores.sqlite.erasure import mark_erased
 from memrouter.stores.sqlite.reads import Reads, owner_row
-from memrouter.stores.sqlite.rows import INSERT, digest, require_model, to_row
-from memrouter.stores.vectors import to_bytes
+from memrouter.stores.sqlite.rows import INSERT, digest, to_row
+from memrouter.stores.vectors import require_model, to_bytes
 
 
 class Writes:
@@ -76,14 +76,12 @@ class Writes:
             "expires_at": patch.expires_at,
             "superseded_by": patch.superseded_by,
         }
-        text = (patch.content, patch.embedding, patch.embedding_model)
-        if patch.content is not None and patch.embedding is not None and patch.embedding_model is not None:
-            require_model(patch.embedding_model, embedding_model=self._embedding_model)
-            changes["content"] = patch.content
-            changes["digest"] = digest(patch.content)
-            changes["embedding"] = to_bytes(patch.embedding, dimension=self._dimension)
-        elif any(part is not None for part in text):
-            raise ValueError("content, embedding and embedding_model of a patch go together")
+        if patch.text is not None:
+            content, vector, model = patch.text
+            require_model(model, embedding_model=self._embedding_model)
+            changes["content"] = content
+            changes["digest"] = digest(content)
+            changes["embedding"] = to_bytes(vector, dimension=self._dimension)
         return {"updated_at": patch.updated_at} | {name: value for name, value in changes.items() if value is not None}
 
 

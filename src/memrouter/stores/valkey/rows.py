@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from memrouter.errors import SchemaMismatch
 from memrouter.models.memory import (
     DEFAULT_PROJECT,
     MemoryRecord,
@@ -21,7 +20,7 @@ from memrouter.models.memory import (
     unit,
 )
 from memrouter.stores.valkey.packed import Count, pack
-from memrouter.stores.vectors import UNIT_TOLERANCE, to_bytes
+from memrouter.stores.vectors import UNIT_TOLERANCE, require_model, to_bytes
 
 NEVER = 2**53
 """``live_until`` of a memory that does not expire: the largest number that an index keeps exactly."""
@@ -52,18 +51,6 @@ def scope_digest_of(scope: Scope) -> str | None:
 def twin_digest(content: str) -> str:
     """Return 32 hex digits under which equal contents are found."""
     return content_digest(content)[:32]
-
-
-def require_model(model: str, *, embedding_model: str) -> None:
-    """Check that a vector was made by the store's model.
-
-    Raises:
-        SchemaMismatch: It was not.
-    """
-    if model != embedding_model:
-        raise SchemaMismatch(
-            f"a vector was made by {model}, but this store keeps vectors of {embedding_model}; embed the text again"
-        )
 
 
 def to_fields(record: MemoryRecord, *, dimension: int, embedding_model: str) -> dict[str, str | bytes]:

@@ -14,10 +14,10 @@ from memrouter.stores.valkey.index import SearchIndex
 from memrouter.stores.valkey.keys import Keys, OwnerKeys
 from memrouter.stores.valkey.legacy import Untagged
 from memrouter.stores.valkey.reader import RowReader
-from memrouter.stores.valkey.rows import access_entry, require_model, text_fields, twin_digest
+from memrouter.stores.valkey.rows import access_entry, text_fields, twin_digest
 from memrouter.stores.valkey.scripts import CREATE, DELETE, DELETE_WALK, TOUCH, UPDATE, Arg, ScriptCall
 from memrouter.stores.valkey.selection import selection, storable
-from memrouter.stores.vectors import to_bytes
+from memrouter.stores.vectors import require_model, to_bytes
 
 INLINE_RECORDS = 16
 """Up to this many records are packed in the event loop: under 1 ms."""
@@ -212,14 +212,12 @@ class Writes:
             "expires_at": patch.expires_at,
             "superseded_by": patch.superseded_by,
         }
-        text = (patch.content, patch.embedding, patch.embedding_model)
-        if patch.content is not None and patch.embedding is not None and patch.embedding_model is not None:
-            require_model(patch.embedding_model, embedding_model=self._embedding_model)
-            changes["content"] = patch.content
-            changes["digest"] = twin_digest(patch.content)
-            changes["embedding"] = to_bytes(patch.embedding, dimension=self._dimension)
-        elif any(part is not None for part in text):
-            raise ValueError("content, embedding and embedding_model of a patch go together")
+        if patch.text is not None:
+            content, vector, model = patch.text
+            require_model(model, embedding_model=self._embedding_model)
+            changes["content"] = content
+            changes["digest"] = twin_digest(content)
+            changes["embedding"] = to_bytes(vector, dimension=self._dimension)
         pairs: list[Arg] = ["updated_at", patch.updated_at]
         for name, value in changes.items():
             if value is not None:
