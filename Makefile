@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-valkey serve test check bench-valkey clean
+.PHONY: help install demo demo-valkey serve test check bench-valkey bench-transfer clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Build .venv with memrouter and all it needs
 
@@ -41,6 +41,9 @@ test: check ## Lint, types and every test
 
 bench-valkey: install ## Measure the Valkey store beside the raw commands
 	$(BIN)/python -m benchmarks.valkey $(ARGS)
+
+bench-transfer: install ## Measure how fast memories move between the stores
+	$(BIN)/python -m benchmarks.transfer $(ARGS)
 
 clean: ## Remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -17,15 +17,17 @@ class Memories:
 
     Args:
         seed: Of everything random.
+        dimension: Length of the vectors.
     """
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, *, dimension: int = DIMENSION) -> None:
+        self._dimension = dimension
         self._rng = np.random.default_rng(seed)
         self._number = 0
 
     def vector(self) -> Vector:
         """Return a random unit vector."""
-        return unit(self._rng.standard_normal(DIMENSION))
+        return unit(self._rng.standard_normal(self._dimension))
 
     def words(self, number: int = WORDS) -> str:
         """Return some of 5,000 words."""
@@ -36,7 +38,7 @@ class Memories:
         return list(self._made(user_id, number))
 
     def _made(self, user_id: str, number: int) -> Iterator[MemoryRecord]:
-        for vector in unit(self._rng.standard_normal((number, DIMENSION))):
+        for vector in unit(self._rng.standard_normal((number, self._dimension))):
             self._number += 1
             yield MemoryRecord(
                 id=f"b{self._number:012d}",

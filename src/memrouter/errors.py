@@ -10,11 +10,13 @@
     │   ├── SchemaMismatch     what is stored does not fit this version, dimension or model
     │   └── MemoryConflict     a memory with this id exists already
     ├── EmbeddingError         text could not be turned into a vector
+    ├── RerankError            memories could not be re-ranked
     ├── UpstreamError          no model server gave an answer
     │   ├── UpstreamUnreachable   none of the backends could be connected to
     │   └── UpstreamTimeout       the backend kept silent for too long
     └── RequestError           the caller has to change the request
         ├── InvalidRequest     malformed or out of range
+        │   └── DamagedData    a line of exported memories that cannot be what was exported
         ├── Unauthenticated    nobody, or somebody not to be trusted
         ├── BodyTooLarge       over the configured limit
         ├── UnknownModel       a model name that the configuration does not have
@@ -124,6 +126,10 @@ class EmbeddingError(MemrouterError):
     """Text could not be turned into a vector; the same call may succeed later."""
 
 
+class RerankError(MemrouterError):
+    """Memories could not be re-ranked; the same call may succeed later."""
+
+
 class UpstreamError(MemrouterError):
     """No model server gave an answer."""
 
@@ -154,6 +160,22 @@ class RequestError(MemrouterError):
 
 class InvalidRequest(RequestError):
     """Malformed or out of range."""
+
+
+class DamagedData(InvalidRequest):
+    """Exported memories that are broken, cut off or forged; nothing from this line on can be believed.
+
+    Args:
+        line: Number of the line, from 1.
+        reason: What is wrong with it, without any memory text or user id.
+    """
+
+    default_code = "damaged_data"
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(f"line {line}: {reason}", param=f"line {line}")
+        self.line = line
+        self.reason = reason
 
 
 class Unauthenticated(RequestError):

@@ -26,6 +26,13 @@ class TestSqliteStore(StoreContract):
         yield store
         await store.aclose()
 
+    @pytest.fixture
+    async def neighbour(self, store: MemoryStore, tmp_path: Path) -> AsyncIterator[MemoryStore]:
+        settings = SqliteSettings(path=str(tmp_path / "memories.db"))
+        neighbour = await SqliteStore.open(settings, dimension=24, embedding_model="contract-model")
+        yield neighbour
+        await neighbour.aclose()
+
 
 class ValkeyContract(StoreContract):
     algorithm = "auto"
@@ -38,6 +45,13 @@ class ValkeyContract(StoreContract):
         yield store
         await store.aclose()
         await forget(settings)
+
+    @pytest.fixture
+    async def neighbour(self, store: MemoryStore, valkey: ValkeySettings) -> AsyncIterator[MemoryStore]:
+        settings = valkey.model_copy(update={"index_algorithm": self.algorithm})
+        neighbour = await ValkeyStore.open(settings, dimension=24, embedding_model="contract-model")
+        yield neighbour
+        await neighbour.aclose()
 
 
 class TestValkeyFlat(ValkeyContract):

@@ -20,7 +20,7 @@ from memrouter.stores.cache_server import ValkeyCacheServer
 from memrouter.stores.cached import CachedStore
 from memrouter.stores.hot_cache import PAUSE_SECONDS, HotCache
 from memrouter.stores.instrumented import InstrumentedStore
-from memrouter.stores.query import EVERYTHING, Candidates, Filter, ListQuery, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, Candidates, Filter, ListQuery, MergeMode, Patch, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.clock import ManualClock
 from memrouter.testing.records import NOW, RecordFactory, plain
@@ -167,6 +167,7 @@ WRITES: dict[str, tuple[Write, list[str]]] = {
     "create": (lambda store, make, old: store.create([make.make("new")]), ["new", "old"]),
     "update": (lambda store, make, old: store.update(ALICE, old.id, text_patch(make, "new")), ["new"]),
     "delete": (lambda store, make, old: store.delete(ALICE, Filter(ids=frozenset({old.id}))), []),
+    "merge": (lambda store, make, old: store.merge([replace(old, content="new")], mode=MergeMode.REPLACE), ["new"]),
 }
 
 

@@ -12,7 +12,7 @@ from memrouter.errors import SchemaMismatch, StoreUnavailable
 from memrouter.models.memory import Scope
 from memrouter.stores.base import Capabilities, MemoryStore
 from memrouter.stores.deferred import DeferredStore, open_or_defer
-from memrouter.stores.query import EVERYTHING, ListQuery, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, ListQuery, MergeMode, Patch, ScanQuery, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.records import NOW, RecordFactory
 from memrouter.testing.store_contract import StoreContract
@@ -84,6 +84,9 @@ async def test_every_call_says_why_the_store_is_not_open(tmp_path: Path) -> None
         store.touch(ALICE, ["m1"], now=NOW),
         store.delete(ALICE, EVERYTHING),
         store.stats(ALICE, now=NOW),
+        anext(store.scan(ScanQuery())),
+        store.merge([record], mode=MergeMode.SKIP),
+        store.count(None),
         store.check(),
     )
     for call in calls:

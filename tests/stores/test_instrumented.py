@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from memrouter.config.memory import SqliteSettings
-from memrouter.errors import MemoryConflict, SchemaMismatch, StoreUnavailable
+from memrouter.errors import InvalidRequest, MemoryConflict, SchemaMismatch, StoreUnavailable
 from memrouter.models.memory import MemoryRecord, Scope, unit
 from memrouter.observability.metrics import Metrics
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.instrumented import InstrumentedStore, StoreObserver
-from memrouter.stores.query import EVERYTHING, ListQuery, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, ListQuery, Merged, MergeMode, Patch, ScanQuery, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.clock import ManualClock
 from memrouter.testing.store_contract import StoreContract
@@ -80,11 +80,29 @@ async def test_every_call_goes_through_and_is_told(store: MemoryStore, noted: No
     assert changed.importance == 1.0
     assert await store.touch(ALICE, ["a"], now=NOW) == 1
     assert (await store.stats(ALICE, now=NOW)).total == 2
+    assert list(await store.merge([record("a")], mode=MergeMode.SKIP)) == [Merged.KEPT]
+    assert await store.count(None) == 2
     await store.check()
     assert await store.delete(ALICE, EVERYTHING) == 2
     assert store.capabilities.backend == "sqlite"
-    operations = ["create", "get", "list", "search", "update", "touch", "stats", "check", "delete"]
+    operations = ["create", "get", "list", "search", "update", "touch", "stats", "merge", "count", "check", "delete"]
     assert noted.calls == [("sqlite", operation, "ok", 0.0) for operation in operations]
+
+
+async def test_every_page_of_a_scan_is_told_without_the_time_that_its_reader_takes(
+    store: MemoryStore, noted: Noted
+) -> None:
+    clock = ManualClock()
+    await store.create([record("a"), record("b")])
+    async for _ in InstrumentedStore(store, observer=noted, clock=clock).scan(ScanQuery(page=1)):
+        clock.ms += 1000
+    assert noted.calls[1:] == [("sqlite", "scan", "ok", 0.0)] * 6
+
+
+async def test_a_scan_that_fails_is_told_as_such(store: MemoryStore, noted: Noted) -> None:
+    with pytest.raises(InvalidRequest):
+        await anext(store.scan(ScanQuery(after="?")))
+    assert noted.calls == [("sqlite", "scan", "error", 0.0)]
 
 
 async def test_unique_content_is_passed_on(store: MemoryStore) -> None:

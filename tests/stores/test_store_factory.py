@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from memrouter.config.memory import MemorySettings, MilvusSettings, SqliteSettings, ValkeySettings
-from memrouter.errors import ConfigError, StoreUnavailable
+from memrouter.errors import StoreUnavailable
 from memrouter.stores.factory import open_store
 from memrouter.testing.valkey import apart, forget, free_port, some_server
 
@@ -21,20 +21,16 @@ async def test_without_a_backend_the_embedded_store_is_opened(tmp_path: Path) ->
         await store.aclose()
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        MemorySettings(backend="milvus"),
-        MemorySettings(milvus=MilvusSettings()),
-    ],
-)
-async def test_a_backend_of_a_later_version_is_refused_with_the_way_out(settings: MemorySettings) -> None:
-    with pytest.raises(ConfigError) as caught:
-        await open_store(settings, dimension=8, embedding_model="m")
-    (problem,) = caught.value.problems
-    assert problem.key == "global.stores.memory.backend"
-    assert settings.effective_backend in problem.found
-    assert "backend: sqlite" in problem.hint
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_milvus_block_chooses_milvus(tmp_path: Path, named: bool) -> None:
+    milvus = MilvusSettings(address=str(tmp_path / "memories.db"))
+    settings = MemorySettings(backend="milvus" if named else None, milvus=milvus)
+    store = await open_store(settings, dimension=8, embedding_model="m")
+    try:
+        assert (store.capabilities.backend, store.capabilities.dimension) == ("milvus", 8)
+        await store.check()
+    finally:
+        await store.aclose()
 
 
 async def test_a_valkey_block_alone_chooses_valkey() -> None:

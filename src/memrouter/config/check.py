@@ -1,6 +1,6 @@
 """Checks across sections and of values that a type cannot tell: names, references, patterns, addresses."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 
 import regex
 
@@ -11,6 +11,8 @@ from memrouter.config.addresses import (
     bad_network,
     is_header_name,
 )
+from memrouter.config.check_migration import check_migration
+from memrouter.config.check_recall import check_recall
 from memrouter.config.findings import Finding, did_you_mean
 from memrouter.config.paths import KeyPath, dotted
 from memrouter.config.providers import BackendRef
@@ -50,8 +52,16 @@ _MEMORY: KeyPath = ("global", "stores", "memory")
 _HEADER_NAME = "a header name: letters, digits and !#$%&'*+-.^_`|~"
 
 
-def check_settings(settings: Settings) -> list[Finding]:
-    """Return what is wrong with settings that are each of the right type. Reads nothing but the settings."""
+def check_settings(settings: Settings, *, algorithms: Collection[str] = ()) -> list[Finding]:
+    """Return what is wrong with settings that are each of the right type.
+
+    Reads nothing but the settings, and for reflection algorithms that are not memrouter's own the names that installed
+    packages offer.
+
+    Args:
+        settings: What to check.
+        algorithms: Names of further reflection algorithms.
+    """
     return [
         *_check_uniqueness(settings),
         *_check_references(settings),
@@ -60,6 +70,8 @@ def check_settings(settings: Settings) -> list[Finding]:
         *_check_backends(settings),
         *_check_headers(settings),
         *_check_memory(settings),
+        *check_recall(settings, algorithms=algorithms),
+        *check_migration(settings),
     ]
 
 

@@ -1,6 +1,6 @@
 """A configuration from a file, the environment and the command line, checked as a whole."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,13 +37,20 @@ class Loaded:
     warnings: tuple[str, ...]
 
 
-def load_settings(path: Path | None, *, env: Mapping[str, str], overrides: Mapping[str, object] = {}) -> Loaded:
+def load_settings(
+    path: Path | None,
+    *,
+    env: Mapping[str, str],
+    overrides: Mapping[str, object] = {},
+    algorithms: Collection[str] = (),
+) -> Loaded:
     """Read and check a configuration. Reads files: not for the event loop.
 
     Args:
         path: The YAML file; None for the defaults.
         env: Environment variables, for ``${NAME}`` and ``MEMROUTER_EMBEDDING_MODEL``.
         overrides: Plain data laid over the file, mappings key by key, lists whole; taken as it is, without ``${}``.
+        algorithms: Names of reflection algorithms that the caller gives to ``Runtime.open``.
 
     Returns:
         The settings, and a warning where the file has settings that only the Go router knows.
@@ -58,7 +65,7 @@ def load_settings(path: Path | None, *, env: Mapping[str, str], overrides: Mappi
         model = {"embedding_model": env["MEMROUTER_EMBEDDING_MODEL"]}
         source.merge({"global": {"stores": {"memory": model}}}, "<environment>")
     source.merge(overrides, "<command line>")
-    return _Loading(source, Substitution(env, path.parent if path is not None else Path())).run()
+    return _Loading(source, Substitution(env, path.parent if path is not None else Path()), algorithms).run()
 
 
 def _read(path: Path) -> bytes:
@@ -73,8 +80,9 @@ def _read(path: Path) -> bytes:
 class _Loading:
     """One run over one source; gathers everything that is wrong before it gives up."""
 
-    def __init__(self, source: Source, substitution: Substitution) -> None:
+    def __init__(self, source: Source, substitution: Substitution, algorithms: Collection[str]) -> None:
         self._source = source
+        self._algorithms = algorithms
         self._substitution = substitution
         self._root = Shape.of_settings()
         self._findings = list(source.document.findings)
@@ -210,7 +218,7 @@ class _Loading:
         return path if is_there else path[:-1]
 
     def _note_checks(self, settings: Settings, pruned: Pruned) -> None:
-        for finding in check_settings(settings):
+        for finding in check_settings(settings, algorithms=self._algorithms):
             if finding.refers_to is None or not self._lacks_names(finding.refers_to):
                 self._findings.append(replace(finding, path=pruned.former(finding.path)))
 

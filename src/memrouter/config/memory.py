@@ -5,6 +5,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from memrouter.config.base import Seconds, Secret, Section
+from memrouter.config.reranking import QueryRewriteSettings, RerankerSettings
+from memrouter.config.retrieval import RetrievalSettings
 
 
 class SqliteSettings(Section):
@@ -45,15 +47,30 @@ class MilvusSettings(Section):
     """Milvus Standalone, Distributed or Lite."""
 
     address: str = "localhost:19530"
-    """``host:port``, a URI, or the path of a local file (Milvus Lite)."""
-    collection: str = "agentic_memory"
+    """``host:port``, a URI (``http``, ``https``, ``tcp``, ``unix``), or a path that ends in ``.db`` (Milvus Lite)."""
+    collection: str = Field(default="agentic_memory", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")
+    """Name of a collection or of an alias; a collection that is not there is made."""
     dimension: int | None = Field(default=None, ge=1, le=32_768)
+    """Length of the vectors; omitted = taken from the embedder."""
+    metric_type: Literal["COSINE", "L2", "IP"] = "COSINE"
+    """For a collection that is made; scores are the same with each."""
+    index_algorithm: Literal["auto", "flat", "hnsw"] = "auto"
+    """For a collection that is made; ``auto`` is ``flat``, which is exact."""
+    index_m: int = Field(default=16, ge=2, le=2048)
+    index_ef_construction: int = Field(default=256, ge=1, le=4096)
     num_partitions: int = Field(default=16, ge=1, le=1024)
+    """For a collection that is made; users are spread over them by ``user_id``."""
+    timeout: Seconds = Field(default=10, gt=0)
+    """Seconds for connecting and for each call."""
     token: Secret = Secret("")
+    """An API key, or ``user:password``; wins over the two."""
     username: str = ""
     password: Secret = Secret("")
     database: str = ""
     tls_enabled: bool = False
+    """Whether to encrypt; a URI with ``https`` does so without it."""
+    tls_ca_path: str = ""
+    """PEM file with the authority of the server's certificate; empty = those that gRPC brings."""
 
 
 class RedisCacheSettings(Section):
@@ -84,22 +101,23 @@ class ReflectionSettings(Section):
     """The filter between retrieval and injection."""
 
     enabled: bool = True
-    algorithm: Literal["recency_semantic"] = "recency_semantic"
+    algorithm: str = "recency_semantic"
+    """``recency_semantic`` (the Go router's ``heuristic``), ``noop``, or a name that an installed package brings."""
     max_inject_tokens: int = Field(default=2048, ge=1)
     """Most tokens that the injected memories may have; whole memories only."""
     recency_decay_days: float = Field(default=30, gt=0)
-    """Days after which a memory's score has lost half of what recency can take."""
+    """Half-life: days after which a memory's score has lost half of the tenth that recency can take."""
     dedup_threshold: float = Field(default=0.90, ge=0, le=1)
     """``vector_score`` between two memories from which the lower-ranked one is left out."""
     block_patterns: tuple[str, ...] = ()
-    """Regular expressions; a memory that one of them finds something in is not injected."""
+    """Regular expressions; a memory that one of them finds something in, or needs over 10 ms for, is not injected."""
 
 
 class ReflectionOverride(Section):
     """A route's own reflection settings; what is omitted comes from the global ones."""
 
     enabled: bool | None = None
-    algorithm: Literal["recency_semantic"] | None = None
+    algorithm: str | None = None
     max_inject_tokens: int | None = Field(default=None, ge=1)
     recency_decay_days: float | None = Field(default=None, gt=0)
     dedup_threshold: float | None = Field(default=None, ge=0, le=1)
@@ -153,6 +171,31 @@ class MemoryLimits(Section):
     """Largest ``limit`` of a list."""
     add_batch: int = Field(default=256, ge=1, le=10_000)
     """Most memories in one POST /v1/memory."""
+    import_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)
+    """Largest body of a POST /v1/memory/import; it is read as a stream and never held whole."""
+    import_line_bytes: int = Field(default=524_288, ge=1024, le=16 * 1024 * 1024)
+    """Longest line in it."""
+
+
+class MigrationTarget(Section):
+    """A store that memories move to; the same keys as in ``global.stores.memory``."""
+
+    backend: Literal["sqlite", "valkey", "milvus"] | None = None
+    """Omitted: as the blocks here imply."""
+    valkey: ValkeySettings | None = None
+    milvus: MilvusSettings | None = None
+    sqlite: SqliteSettings = SqliteSettings()
+
+
+class MigrationSettings(Section):
+    """A move to another store while the router serves."""
+
+    to: MigrationTarget
+    """The new store. Writes go to both; reads go to it as soon as it is proven equal to the old one."""
+    rate: int = Field(default=2000, ge=1)
+    """Most memories per second that the background copy reads."""
+    overwrite: bool = False
+    """Whether memories that only the new store holds may be removed from it, more than a stopped copy leaves."""
 
 
 class MemorySettings(Section):
@@ -186,11 +229,16 @@ class MemorySettings(Section):
     """Whether the largest gap between scores ends the result early."""
     timeout_ms: int = Field(default=1000, ge=1)
     """Most milliseconds that retrieval may add to a request before it goes on without memory."""
+    retrieval: RetrievalSettings = RetrievalSettings()
     quality_scoring: QualitySettings = QualitySettings()
     reflection: ReflectionSettings = ReflectionSettings()
     injection: InjectionSettings = InjectionSettings()
+    reranker: RerankerSettings = RerankerSettings()
+    query_rewrite: QueryRewriteSettings = QueryRewriteSettings()
     consolidation: ConsolidationSettings = ConsolidationSettings()
     limits: MemoryLimits = MemoryLimits()
+    migration: MigrationSettings | None = None
+    """Present: the memories move to another store while the router serves."""
 
     @property
     def effective_backend(self) -> Literal["sqlite", "valkey", "milvus"]:
@@ -200,6 +248,21 @@ class MemorySettings(Section):
         if self.milvus is not None:
             return "milvus"
         return "valkey" if self.valkey is not None else "sqlite"
+
+    @property
+    def store_dimension(self) -> int | None:
+        """Return the length of vectors that the chosen backend's block names; None where it names none."""
+        block = {"valkey": self.valkey, "milvus": self.milvus}.get(self.effective_backend)
+        return None if block is None else block.dimension
+
+    @property
+    def migration_target(self) -> "MemorySettings | None":
+        """Return the same settings with the store that memories move to as the store; None where none move."""
+        if self.migration is None:
+            return None
+        to = self.migration.to
+        blocks = {"backend": to.backend, "valkey": to.valkey, "milvus": to.milvus, "sqlite": to.sqlite}
+        return self.model_copy(update={**blocks, "migration": None})
 
 
 class MemoryPluginSettings(Section):

@@ -1,11 +1,23 @@
 """The one interface that every memory store and every wrapper of a store satisfies. No driver is known here."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from memrouter.models.memory import MemoryRecord, Scope
-from memrouter.stores.query import Candidates, Filter, ListQuery, Page, Patch, ScopeStats, StoreQuery
+from memrouter.stores.query import (
+    Candidates,
+    Filter,
+    ListQuery,
+    Merged,
+    MergeMode,
+    Page,
+    Patch,
+    ScanPage,
+    ScanQuery,
+    ScopeStats,
+    StoreQuery,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +109,44 @@ class MemoryStore(Protocol):
 
     async def stats(self, scope: Scope, *, now: int) -> ScopeStats:
         """Return figures about the scope's visible memories."""
+        ...
+
+    def scan(self, query: ScanQuery) -> AsyncIterator[ScanPage]:
+        """Read everything that is kept, page by page; for moving and inspecting a store, never for a user's request.
+
+        Users come one after the other in the order of their owner keys, the memories of a user oldest first
+        (``created_at``, then ``id``). A memory that stands untouched from the start of the scan to its end comes
+        exactly once, also where the scan was broken off and taken up behind one of its pages, by another process too.
+        Memory use does not grow with the number of memories.
+
+        Raises:
+            InvalidRequest: ``query.after`` is not a position that this kind of store gave out.
+        """
+        ...
+
+    async def merge(self, records: Sequence[MemoryRecord], *, mode: MergeMode) -> Sequence[Merged]:
+        """Bring in records just as they are: ids, times, access counts and supersession included.
+
+        Each record stands for itself and is written whole or not at all; doing it again changes nothing more. A
+        memory of the same id and owner is dealt with by ``mode``; replacing puts the whole record in its place. The
+        generation of an owner rises with everything that is added or replaced.
+
+        Args:
+            records: Any owners, no id twice for one owner. Vectors as for ``create``.
+            mode: What to do where the id exists.
+
+        Returns:
+            What became of each record.
+
+        Raises:
+            SchemaMismatch: A vector is of another dimension or model; nothing was written.
+            MemoryConflict: An id occurs twice for one owner, or the store keeps ids apart over owners and this one is
+                another owner's; nothing was written for that owner.
+        """
+        ...
+
+    async def count(self, user_id: str | None) -> int:
+        """Return how many memories are kept, superseded and expired ones too, for one user or for all."""
         ...
 
     async def check(self) -> None:

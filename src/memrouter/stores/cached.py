@@ -13,7 +13,19 @@ from memrouter.stores.cache_key import owner_cache_key, question_digest
 from memrouter.stores.cache_server import Slot
 from memrouter.stores.cache_value import MAX_VALUE_BYTES, HeldAnswer, least_bytes, pack, unpack
 from memrouter.stores.hot_cache import CacheObserver, HotCache
-from memrouter.stores.query import Candidates, Filter, ListQuery, Page, Patch, ScopeStats, StoreQuery
+from memrouter.stores.query import (
+    Candidates,
+    Filter,
+    ListQuery,
+    Merged,
+    MergeMode,
+    Page,
+    Patch,
+    ScanPage,
+    ScanQuery,
+    ScopeStats,
+    StoreQuery,
+)
 
 INLINE_BYTES: Final = 128 * 1024
 """Values up to this size are packed and unpacked in the event loop: about 0.5 ms."""
@@ -112,6 +124,19 @@ class CachedStore:
     async def stats(self, scope: Scope, *, now: int) -> ScopeStats:
         """See ``MemoryStore.stats``."""
         return await self._inner.stats(scope, now=now)
+
+    def scan(self, query: ScanQuery) -> AsyncIterator[ScanPage]:
+        """See ``MemoryStore.scan``."""
+        return self._inner.scan(query)
+
+    async def merge(self, records: Sequence[MemoryRecord], *, mode: MergeMode) -> Sequence[Merged]:
+        """See ``MemoryStore.merge``."""
+        async with self._writing(*{owner_key(record.user_id) for record in records}):
+            return await self._inner.merge(records, mode=mode)
+
+    async def count(self, user_id: str | None) -> int:
+        """See ``MemoryStore.count``."""
+        return await self._inner.count(user_id)
 
     async def check(self) -> None:
         """See ``MemoryStore.check``; a cache that is down does not count."""

@@ -3,13 +3,25 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from memrouter.errors import SchemaMismatch, StoreUnavailable
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.base import Capabilities, MemoryStore
-from memrouter.stores.query import Candidates, Filter, ListQuery, Page, Patch, ScopeStats, StoreQuery
+from memrouter.stores.query import (
+    Candidates,
+    Filter,
+    ListQuery,
+    Merged,
+    MergeMode,
+    Page,
+    Patch,
+    ScanPage,
+    ScanQuery,
+    ScopeStats,
+    StoreQuery,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +112,19 @@ class DeferredStore:
     async def stats(self, scope: Scope, *, now: int) -> ScopeStats:
         """See ``MemoryStore.stats``."""
         return await self._store().stats(scope, now=now)
+
+    async def scan(self, query: ScanQuery) -> AsyncIterator[ScanPage]:
+        """See ``MemoryStore.scan``."""
+        async for page in self._store().scan(query):
+            yield page
+
+    async def merge(self, records: Sequence[MemoryRecord], *, mode: MergeMode) -> Sequence[Merged]:
+        """See ``MemoryStore.merge``."""
+        return await self._store().merge(records, mode=mode)
+
+    async def count(self, user_id: str | None) -> int:
+        """See ``MemoryStore.count``."""
+        return await self._store().count(user_id)
 
     async def check(self) -> None:
         """See ``MemoryStore.check``."""

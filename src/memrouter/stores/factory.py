@@ -1,7 +1,6 @@
 """Opens the store that the configuration chose. A driver is imported only when its backend is."""
 
-from memrouter.config.memory import MemorySettings, ValkeySettings
-from memrouter.errors import ConfigError, ConfigProblem
+from memrouter.config.memory import MemorySettings, MilvusSettings, ValkeySettings
 from memrouter.stores.base import MemoryStore
 
 
@@ -14,7 +13,7 @@ async def open_store(settings: MemorySettings, *, dimension: int, embedding_mode
         embedding_model: Name of the embedder's model.
 
     Raises:
-        ConfigError: This version does not have the backend, or its driver is not installed.
+        ConfigError: The backend's settings cannot be used, or its driver is not installed.
         SchemaMismatch: What is stored was made by another version, model or dimension.
         StoreUnavailable: The backend cannot be reached or opened.
     """
@@ -30,15 +29,7 @@ async def open_store(settings: MemorySettings, *, dimension: int, embedding_mode
             valkey = settings.valkey or ValkeySettings()
             return await ValkeyStore.open(valkey, dimension=dimension, embedding_model=embedding_model)
         case "milvus":
-            raise ConfigError(
-                [
-                    ConfigProblem(
-                        file="<configuration>",
-                        line=None,
-                        key="global.stores.memory.backend",
-                        found=backend if settings.backend else f"no backend, and a {backend} block that implies it",
-                        allowed="sqlite or valkey",
-                        hint=f"{backend} comes with a later version. Set backend: sqlite or backend: valkey",
-                    )
-                ]
-            )
+            from memrouter.stores.milvus.store import MilvusStore
+
+            milvus = settings.milvus or MilvusSettings()
+            return await MilvusStore.open(milvus, dimension=dimension, embedding_model=embedding_model)

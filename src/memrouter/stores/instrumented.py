@@ -8,7 +8,19 @@ from memrouter.clock import Clock
 from memrouter.errors import MemoryConflict, SchemaMismatch, StoreUnavailable
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.base import Capabilities, MemoryStore
-from memrouter.stores.query import Candidates, Filter, ListQuery, Page, Patch, ScopeStats, StoreQuery
+from memrouter.stores.query import (
+    Candidates,
+    Filter,
+    ListQuery,
+    Merged,
+    MergeMode,
+    Page,
+    Patch,
+    ScanPage,
+    ScanQuery,
+    ScopeStats,
+    StoreQuery,
+)
 
 
 class StoreObserver(Protocol):
@@ -84,6 +96,26 @@ class InstrumentedStore:
         """See ``MemoryStore.stats``."""
         async with self._observed("stats"):
             return await self._inner.stats(scope, now=now)
+
+    async def scan(self, query: ScanQuery) -> AsyncIterator[ScanPage]:
+        """See ``MemoryStore.scan``; every page is told as one call, what the caller does between two is not timed."""
+        pages = self._inner.scan(query)
+        while True:
+            async with self._observed("scan"):
+                page = await anext(pages, None)
+            if page is None:
+                return
+            yield page
+
+    async def merge(self, records: Sequence[MemoryRecord], *, mode: MergeMode) -> Sequence[Merged]:
+        """See ``MemoryStore.merge``."""
+        async with self._observed("merge"):
+            return await self._inner.merge(records, mode=mode)
+
+    async def count(self, user_id: str | None) -> int:
+        """See ``MemoryStore.count``."""
+        async with self._observed("count"):
+            return await self._inner.count(user_id)
 
     async def check(self) -> None:
         """See ``MemoryStore.check``."""

@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from memrouter.errors import InvalidRequest
 from memrouter.models.memory import MAX_ID_CHARS, MemoryRecord, MemoryType, Source, Vector
@@ -198,3 +199,64 @@ class ScopeStats:
     content_bytes: int
     oldest: int | None
     newest: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScanQuery:
+    """What to read when everything that a store keeps is moved: superseded and expired memories too.
+
+    Attributes:
+        user_id: Only this user's memories; None for every user's.
+        where: Which memories.
+        after: ``position`` of the last page that was dealt with, from this scan or an earlier one; None starts anew.
+        page: About how many memories a page has, at least 1; a store may give fewer or, for rows that go together, a
+            few more.
+    """
+
+    user_id: str | None = None
+    where: Filter = EVERYTHING
+    after: str | None = None
+    page: int = 500
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScanPage:
+    """A few memories of a scan.
+
+    Attributes:
+        records: With embeddings and access counts; never empty.
+        position: Opaque; the scan goes on behind this page when given as ``ScanQuery.after``.
+    """
+
+    records: Sequence[MemoryRecord]
+    position: str
+
+
+class MergeMode(StrEnum):
+    """What to do with a record whose owner has a memory of the same id already."""
+
+    SKIP = "skip"
+    REPLACE = "replace"
+    NEWER = "newer"
+    """Replace where the record's ``updated_at`` is later."""
+
+    def outcome(self, record: MemoryRecord, *, held: int | None) -> "Merged":
+        """Return what becomes of a record.
+
+        Args:
+            record: What is brought in.
+            held: ``updated_at`` of the memory of the same id and owner; None where there is none.
+        """
+        if held is None:
+            return Merged.ADDED
+        stays = self is MergeMode.SKIP or (self is MergeMode.NEWER and record.updated_at <= held)
+        return Merged.KEPT if stays else Merged.REPLACED
+
+
+class Merged(StrEnum):
+    """What became of a record that was merged in."""
+
+    ADDED = "added"
+    REPLACED = "replaced"
+    KEPT = "kept"
+    """The memory that was there stays as it was."""

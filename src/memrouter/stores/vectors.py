@@ -1,5 +1,6 @@
 """What every store does with vectors: check them before they are kept, and score them against a query."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,7 +24,8 @@ def to_bytes(vector: Vector, *, dimension: int) -> bytes:
             f"a vector has shape {vector.shape}, but this store keeps vectors of {dimension} numbers; "
             "use the embedding model that the store was made with"
         )
-    length = float(np.linalg.norm(vector.astype(np.float64)))
+    wide = vector.astype(np.float64)
+    length = math.sqrt(float(np.dot(wide, wide)))
     if not abs(length - 1.0) <= UNIT_TOLERANCE:  # also true for NaN
         raise SchemaMismatch("a vector is not finite or not of unit length; normalise it before it is stored")
     return np.ascontiguousarray(vector, dtype="<f4").tobytes()
@@ -42,8 +44,8 @@ def vector_scores(matrix: Matrix, vector: Vector) -> NDArray[np.float64]:
     that: it sums the rows at the edge of a block in another order.
     """
     cosines = np.einsum("ij,j->i", matrix, vector.astype(np.float32, copy=False)).astype(np.float64)
-    scores: NDArray[np.float64] = np.clip((1.0 + cosines) / 2.0, 0.0, 1.0)
-    return scores
+    scores: NDArray[np.float64] = (1.0 + cosines) / 2.0
+    return np.minimum(np.maximum(scores, 0.0, out=scores), 1.0, out=scores)
 
 
 def require_model(model: str, *, embedding_model: str) -> None:

@@ -239,7 +239,7 @@ async def forget(settings: ValkeySettings) -> None:
     try:
         with suppress(StoreUnavailable):
             await connection.run(["FT.DROPINDEX", settings.index_name])
-        async for keys in connection.scan(f"*{settings.collection_prefix}*", every_type=True):
+        async for keys in connection.scan(f"*{settings.collection_prefix}*", kind=None):
             await connection.pipeline([["UNLINK", key] for key in keys])
     finally:
         await connection.aclose()

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from memrouter.config.memory import ValkeySettings
-from memrouter.models.memory import MemoryType, Scope, Source
-from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Patch, StoreQuery
+from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source, owner_key
+from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Merged, MergeMode, Patch, ScanQuery, StoreQuery
 from memrouter.stores.valkey.connection import Connection
+from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.store import ValkeyStore
-from memrouter.testing.records import HOSTILE_IDENTITIES, NOW, RecordFactory, text_vector
+from memrouter.testing.records import HOSTILE_IDENTITIES, NOW, RecordFactory, plain, text_vector
 from memrouter.testing.valkey import serving
 
 DIMENSION = 16
@@ -155,3 +157,114 @@ async def test_an_answer_is_never_unchanged_while_a_go_router_may_write(
     query = StoreQuery(vector=None, k=1, now=LATER, scan_limit=9, known_generation=first.generation)
     answer = await go_store.search(ALICE, query)
     assert [record.id for record in answer.records or ()] == ["g1"]
+
+
+async def scanned(store: ValkeyStore, *, page: int = 500, user: str | None = None) -> list[MemoryRecord]:
+    return [record async for found in store.scan(ScanQuery(user, page=page)) for record in found.records]
+
+
+def ids(records: list[MemoryRecord]) -> list[str]:
+    return [record.id for record in records]
+
+
+async def mixed(store: ValkeyStore, connection: Connection, settings: ValkeySettings) -> list[str]:
+    """Store old and new memories of several users; return their ids in the order of a scan."""
+    make = RecordFactory(store.capabilities)
+    users = ["alice", "bob", "carol, dave", "*"]
+    made = [make.make(user_id=user, created_at=NOW + 3 * number) for number in range(5) for user in users[:3]]
+    await store.create(made)
+    placed = [(owner_key(record.user_id), record.created_at, record.id) for record in made]
+    for number in range(20):
+        user, created_at = users[number % 4], NOW + number // 2
+        await write(connection, settings, f"g{number}", f"old {number}", user_id=user, created_at=str(created_at))
+        placed.append((owner_key(user), created_at, f"g{number}"))
+    return [memory_id for *_, memory_id in sorted(placed)]
+
+
+@pytest.mark.parametrize("page", [1, 2, 7, 500])
+async def test_a_scan_gives_old_and_new_memories_in_one_order(
+    go_store: ValkeyStore, connection: Connection, valkey: ValkeySettings, page: int
+) -> None:
+    expected = await mixed(go_store, connection, valkey)
+    assert ids(await scanned(go_store, page=page)) == expected
+    assert await go_store.count(None) == len(expected)
+    for user, number in (("alice", 10), ("bob", 10), ("carol, dave", 10), ("*", 5), ("carol", 0)):
+        mine = await scanned(go_store, page=page, user=user)
+        assert len(mine) == await go_store.count(user) == number
+        assert [memory_id for memory_id in expected if memory_id in ids(mine)] == ids(mine)
+
+
+async def test_a_scan_of_old_and_new_memories_can_be_taken_up_behind_every_page(
+    go_store: ValkeyStore, connection: Connection, valkey: ValkeySettings
+) -> None:
+    expected = await mixed(go_store, connection, valkey)
+    seen = 0
+    async for page in go_store.scan(ScanQuery(page=4)):
+        seen += len(page.records)
+        rest = [found async for found in go_store.scan(ScanQuery(after=page.position))]
+        assert [record.id for found in rest for record in found.records] == expected[seen:]
+    assert seen == len(expected)
+
+
+async def test_an_old_memory_that_is_moved_during_a_scan_comes_once(
+    go_store: ValkeyStore, connection: Connection, valkey: ValkeySettings
+) -> None:
+    expected = await mixed(go_store, connection, valkey)
+    found: list[str] = []
+    async for page in go_store.scan(ScanQuery(page=3)):
+        found += ids(list(page.records))
+        for name in ("g1", "g6", "g11", "g18"):
+            await moved(go_store, connection, valkey, name)
+    assert found == expected
+
+
+async def moved(store: ValkeyStore, connection: Connection, settings: ValkeySettings, memory_id: str) -> None:
+    """Put an old memory under its owner's key, as a rebuild does, where it is not there already."""
+    user = await connection.run(["HGET", settings.collection_prefix + memory_id, "user_id"])
+    if user is not None:
+        (record,) = await store.get(Scope(user.decode()), [memory_id], now=NOW)
+        await store.merge([record], mode=MergeMode.REPLACE)
+        assert await connection.run(["EXISTS", settings.collection_prefix + memory_id]) == 0
+
+
+async def test_rows_that_are_no_memories_are_neither_scanned_nor_counted(
+    go_store: ValkeyStore, connection: Connection, valkey: ValkeySettings
+) -> None:
+    await write(connection, valkey, "g1", "likes tea")
+    prefix = valkey.collection_prefix
+    for number, changes in enumerate(
+        [{"embedding": "short"}, {"id": "other"}, {"user_id": "a\0b"}, {"created_at": "soon"}, {"user_id": b"\xff"}]
+    ):
+        await write(connection, valkey, f"bad{number}", "no memory")
+        await connection.run(["HSET", f"{prefix}bad{number}", *(part for pair in changes.items() for part in pair)])
+    await connection.run(["HSET", f"{prefix}bad", "id", "bad", "user_id", "alice"])
+    await connection.run(["SET", f"{prefix}text", "text"])
+    await go_store.check()  # leaves no canary behind that would count
+    assert ids(await scanned(go_store)) == ["g1"]
+    assert await go_store.count(None) == 1
+
+
+@pytest.mark.parametrize("mode", MergeMode)
+@pytest.mark.parametrize("age", [-1, 0, 1])
+async def test_an_old_memory_gives_way_to_a_record_as_a_new_one_does(
+    go_store: ValkeyStore, connection: Connection, valkey: ValkeySettings, mode: MergeMode, age: int
+) -> None:
+    await write(connection, valkey, "g1", "likes tea")
+    await write(connection, valkey, "g2", "likes milk")
+    (held,) = await go_store.get(ALICE, ["g1"], now=NOW)
+    record = replace(
+        RecordFactory(go_store.capabilities).make("likes coffee", access_count=5, last_accessed=NOW),
+        id="g1",
+        updated_at=held.updated_at + age,
+    )
+    replaces = mode is MergeMode.REPLACE or (mode is MergeMode.NEWER and age > 0)
+    hers = RecordFactory(go_store.capabilities).make(id="g2", user_id="bob")
+    outcomes = list(await go_store.merge([hers, record], mode=mode))
+    assert outcomes == [Merged.ADDED, Merged.REPLACED if replaces else Merged.KEPT]
+    assert await connection.run(["EXISTS", f"{valkey.collection_prefix}g1"]) == (not replaces)
+    assert await connection.run(["EXISTS", f"{valkey.collection_prefix}g2"]) == 1
+    mine = await scanned(go_store, user="alice")
+    assert plain(mine[0]) == plain(record if replaces else held) or plain(mine[1]) == plain(record)
+    assert sorted(ids(mine)) == ["g1", "g2"]
+    access = await connection.run(["HGET", Keys(valkey.collection_prefix).of_user("alice").access, "g1"])
+    assert access == (f"5:{NOW}".encode() if replaces else None)

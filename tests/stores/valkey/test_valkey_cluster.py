@@ -15,13 +15,15 @@ from memrouter.config.memory import ValkeySettings
 from memrouter.errors import StoreUnavailable
 from memrouter.models.memory import Scope, owner_key
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import EVERYTHING, ListQuery, StoreQuery
+from memrouter.stores.query import EVERYTHING, ListQuery, MergeMode, ScanQuery, StoreQuery
 from memrouter.stores.valkey.store import ValkeyStore
 from memrouter.testing.records import HOSTILE_IDENTITIES, NOW, RecordFactory
 from memrouter.testing.store_contract.changing import ChangingContract
 from memrouter.testing.store_contract.creating import CreatingContract
+from memrouter.testing.store_contract.merging import MergingContract
 from memrouter.testing.store_contract.races import RaceContract
 from memrouter.testing.store_contract.reading import ReadingContract
+from memrouter.testing.store_contract.scanning import ScanningContract
 from memrouter.testing.store_contract.searching import SearchingContract
 from memrouter.testing.valkey_cluster import ValkeyCluster
 
@@ -73,7 +75,15 @@ async def opened(settings: ValkeySettings) -> ValkeyStore:
     return await ValkeyStore.open(settings, dimension=DIMENSION, embedding_model=MODEL, rng=rng)
 
 
-class TestClusterStore(CreatingContract, ReadingContract, ChangingContract, SearchingContract, RaceContract):
+class TestClusterStore(
+    CreatingContract,
+    ReadingContract,
+    ChangingContract,
+    SearchingContract,
+    ScanningContract,
+    MergingContract,
+    RaceContract,
+):
     """The contract but for isolation, which searches as many owners; below it is tried without vectors."""
 
 
@@ -86,6 +96,17 @@ async def test_owners_are_spread_over_the_nodes(store: MemoryStore, cluster: Val
         mine = [record.id for record in reversed(records) if record.user_id == owner]
         page = await store.list(Scope(owner), ListQuery(limit=10, now=LATER))
         assert [record.id for record in page.records] == mine
+
+
+async def test_a_scan_gives_the_owners_of_every_node_in_one_order(store: MemoryStore) -> None:
+    make = RecordFactory(store.capabilities)
+    records = [make.make(user_id=owner) for owner in OWNERS for _ in range(3)]
+    await store.merge(records, mode=MergeMode.SKIP)
+    found = [record async for page in store.scan(ScanQuery(page=20)) for record in page.records]
+    expected = sorted(records, key=lambda record: (owner_key(record.user_id), record.id))
+    assert [record.id for record in found] == [record.id for record in expected]
+    assert {node_of(owner_key(record.user_id)) for record in found} == {0, 1, 2}
+    assert await store.count(None) == len(records)
 
 
 async def test_hostile_owners_stay_apart_on_every_node(store: MemoryStore) -> None:

@@ -32,7 +32,7 @@ async def hash_of(connection: Connection, key: str) -> dict[bytes, bytes]:
 
 
 async def all_keys(connection: Connection, pattern: str) -> set[str]:
-    return {key.decode() async for part in connection.scan(pattern, every_type=True) for key in part}
+    return {key.decode() async for part in connection.scan(pattern, kind=None) for key in part}
 
 
 async def test_only_memories_stand_under_the_prefix_and_all_keys_carry_the_owner(

@@ -37,8 +37,7 @@ def in_scope(owner: int, project_id: str | None, *, ids: Iterable[str] | None = 
     if project_id is not None:
         clause &= Clause("m.project_id = ?", (project_id,))
     if ids is not None:
-        wanted = json.dumps([memory_id for memory_id in ids if _storable(memory_id)])
-        clause &= Clause("m.id IN (SELECT value FROM json_each(?))", (wanted,))
+        clause &= with_ids(ids)
     return clause
 
 
@@ -52,9 +51,24 @@ def visible(now: int) -> Clause:
     return Clause("m.superseded_by IS NULL") & unexpired(now)
 
 
+def with_ids(ids: Iterable[str]) -> Clause:
+    """Return the condition that a memory has one of these ids, however many."""
+    wanted = json.dumps([memory_id for memory_id in ids if _storable(memory_id)])
+    return Clause("m.id IN (SELECT value FROM json_each(?))", (wanted,))
+
+
+def with_keys(keys: Iterable[int]) -> Clause:
+    """Return the condition that a memory's row has one of these keys, however many."""
+    return Clause("m.key IN (SELECT value FROM json_each(?))", (json.dumps(sorted(keys)),))
+
+
 def matching(owner: int, project_id: str | None, where: Filter) -> Clause:
     """Return the condition of a filter within a scope."""
-    clause = in_scope(owner, project_id, ids=where.ids)
+    return filtered(in_scope(owner, project_id, ids=where.ids), where)
+
+
+def filtered(clause: Clause, where: Filter) -> Clause:
+    """Return a condition with that of a filter added; ``where.ids`` is not looked at."""
     if where.types != ALL_TYPES:
         clause &= _one_of("m.type", where.types)
     if where.sources is not None:

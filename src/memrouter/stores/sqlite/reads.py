@@ -65,6 +65,14 @@ def count(connection: sqlite3.Connection, clause: Clause, *, up_to: int = -1) ->
     return int(total)
 
 
+def kept(connection: sqlite3.Connection, user_id: str | None) -> int:
+    """See ``MemoryStore.count``."""
+    if user_id is None:
+        return count(connection, Clause("true"))
+    owner, _ = owner_row(connection, Scope(user_id))
+    return count(connection, in_scope(owner, None))
+
+
 def stats(connection: sqlite3.Connection, scope: Scope, now: int) -> ScopeStats:
     """See ``MemoryStore.stats``."""
     owner, _ = owner_row(connection, scope)

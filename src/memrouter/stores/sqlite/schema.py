@@ -1,10 +1,14 @@
 """The tables, in versions: what a file holds, how an older one is brought up to date, and which ones are refused."""
 
 import sqlite3
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from memrouter.errors import SchemaMismatch
+from memrouter.stores.embedding_space import DIMENSION, MODEL, EmbeddingSpace, check_space
 from memrouter.stores.sqlite.connection import roll_back, use_write_ahead_log
+from memrouter.stores.sqlite.notes import note, notes
 
 APPLICATION_ID = 0x6D656D72
 """Marks the file as memrouter's, in its header: ``memr``."""
@@ -83,12 +87,24 @@ def prepare(connection: sqlite3.Connection, path: Path, *, dimension: int, embed
         SchemaMismatch: Another program's database, a newer version, or vectors of another model or dimension.
         StoreUnavailable: The file system is not suited.
     """
+    upgrade(connection, path, also=partial(_claim, path=path, space=EmbeddingSpace(embedding_model, dimension)))
+
+
+def upgrade(
+    connection: sqlite3.Connection, path: Path, *, also: Callable[[sqlite3.Connection], None] = lambda _: None
+) -> None:
+    """Do as ``prepare``, whatever vectors the file keeps; ``also`` is done in the same transaction.
+
+    Raises:
+        SchemaMismatch: Another program's database, or a newer version.
+        StoreUnavailable: The file system is not suited.
+    """
     _recognise(connection, path)
     use_write_ahead_log(connection, path)
     connection.execute("BEGIN IMMEDIATE")
     try:
         _migrate(connection, _recognise(connection, path))
-        _check_vectors(connection, path, dimension=dimension, embedding_model=embedding_model)
+        also(connection)
         connection.execute("COMMIT")
     except BaseException:
         roll_back(connection)
@@ -120,13 +136,8 @@ def _migrate(connection: sqlite3.Connection, version: int) -> None:
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def _check_vectors(connection: sqlite3.Connection, path: Path, *, dimension: int, embedding_model: str) -> None:
-    wanted = {"embedding_model": embedding_model, "dimension": str(dimension)}
-    connection.executemany("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", wanted.items())
-    found = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-    if any(found[name] != value for name, value in wanted.items()):
-        raise SchemaMismatch(
-            f"{path} keeps vectors of embedding model {found['embedding_model']} ({found['dimension']} numbers), but "
-            f"{embedding_model} ({dimension} numbers) is configured. Set global.stores.memory.embedding_model back to "
-            f"{found['embedding_model']}, or run: memrouter reindex --embedding-model {embedding_model}"
-        )
+def _claim(connection: sqlite3.Connection, *, path: Path, space: EmbeddingSpace) -> None:
+    """Write down, where nothing stands yet, whose vectors are kept, and hold what stands there against ``space``."""
+    if MODEL not in notes(connection):
+        note(connection, {MODEL: space.model, DIMENSION: str(space.dimension)})
+    check_space(notes(connection), wanted=space, place=str(path))

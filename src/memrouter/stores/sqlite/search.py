@@ -2,13 +2,12 @@
 
 import heapq
 import sqlite3
-from collections.abc import Iterable
 
 import numpy as np
 
 from memrouter.models.memory import Scope, Vector
 from memrouter.stores.query import Candidates, StoreQuery
-from memrouter.stores.sqlite.compile import Clause, in_scope, match_expression, matching, visible
+from memrouter.stores.sqlite.compile import Clause, in_scope, match_expression, matching, visible, with_keys
 from memrouter.stores.sqlite.reads import count, owner_row, select
 from memrouter.stores.sqlite.rows import NEWEST_FIRST, Row, to_records
 from memrouter.stores.vectors import to_bytes, to_matrix, vector_scores
@@ -37,7 +36,7 @@ class Search:
         whole = limit > 0 and count(connection, everything, up_to=limit + 1) <= limit
         if not whole:
             keys = self._nearest(connection, wanted, query) | _holding_words(connection, owner, wanted, query)
-            wanted = _with_keys(keys)
+            wanted = with_keys(keys)
         return self._ranked(select(connection, wanted), query.vector, complete=whole, generation=generation)
 
     def _nearest(self, connection: sqlite3.Connection, clause: Clause, query: StoreQuery) -> set[int]:
@@ -79,7 +78,3 @@ def _holding_words(connection: sqlite3.Connection, owner: int, clause: Clause, q
         f"WHERE f.memories_fts MATCH ? AND {clause.sql} {NEWEST_FIRST} LIMIT ?"
     )
     return {key for (key,) in connection.execute(statement, (expression, *clause.values, query.k))}
-
-
-def _with_keys(keys: Iterable[int]) -> Clause:
-    return Clause("m.key IN (SELECT value FROM json_each(?))", (str(sorted(keys)),))

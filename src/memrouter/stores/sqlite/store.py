@@ -1,22 +1,44 @@
 """The embedded store: one SQLite file, exact vector search, words through FTS5."""
 
 import asyncio
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from memrouter.config.memory import SqliteSettings
 from memrouter.errors import StoreUnavailable
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.base import Capabilities
-from memrouter.stores.query import Candidates, Filter, ListQuery, Page, Patch, ScopeStats, StoreQuery
+from memrouter.stores.embedding_space import EmbeddingSpace, check_still_kept, check_writable
+from memrouter.stores.position import Position
+from memrouter.stores.query import (
+    Candidates,
+    Filter,
+    ListQuery,
+    Merged,
+    MergeMode,
+    Page,
+    Patch,
+    ScanPage,
+    ScanQuery,
+    ScopeStats,
+    StoreQuery,
+)
 from memrouter.stores.sqlite.connection import connect, create_file, database_path
 from memrouter.stores.sqlite.errors import DriverError, translated
-from memrouter.stores.sqlite.reads import Reads, prove_readable, stats
+from memrouter.stores.sqlite.merge import Merge
+from memrouter.stores.sqlite.notes import notes
+from memrouter.stores.sqlite.reads import Reads, kept, prove_readable, stats
+from memrouter.stores.sqlite.scan import Scan
 from memrouter.stores.sqlite.schema import prepare
 from memrouter.stores.sqlite.search import Search
 from memrouter.stores.sqlite.workers import Reader, Writer
 from memrouter.stores.sqlite.writes import Writes, delete, prove_writable, touch
+
+_BACKEND: Final = "sqlite"
 
 
 class SqliteStore:
@@ -41,6 +63,7 @@ class SqliteStore:
         self._capabilities = capabilities
         self._reads = Reads(dimension=dimension, embedding_model=model)
         self._writes = Writes(self._reads, dimension=dimension, embedding_model=model)
+        self._merge = Merge(dimension=dimension, embedding_model=model)
         self._search = Search(dimension=dimension, embedding_model=model)
 
     @classmethod
@@ -67,11 +90,12 @@ class SqliteStore:
                 undo.pop_all()
         except DriverError as error:
             raise translated(error, place=place) from None
+        space = EmbeddingSpace(embedding_model, dimension)
         return cls(
             path,
-            Writer(writing, place=place, name="writer"),
-            Reader(reading, place=place, name="reader"),
-            capabilities=Capabilities("sqlite", dimension, embedding_model, exact=True),
+            Writer(writing, place=place, name="writer", guard=partial(_check_writable, own=space, place=place)),
+            Reader(reading, place=place, name="reader", guard=partial(_check_still_kept, own=space, place=place)),
+            capabilities=Capabilities(_BACKEND, dimension, embedding_model, exact=True),
         )
 
     @property
@@ -120,6 +144,28 @@ class SqliteStore:
         """See ``MemoryStore.stats``."""
         return await self._reader.run(lambda connection: stats(connection, scope, now))
 
+    async def scan(self, query: ScanQuery) -> AsyncIterator[ScanPage]:
+        """See ``MemoryStore.scan``; between two pages the file is not held in any way."""
+        dimension, model = self._capabilities.dimension, self._capabilities.embedding_model
+        scan = Scan(query, dimension=dimension, embedding_model=model)
+        after = None if query.after is None else Position.decode(query.after, backend=_BACKEND)
+        while True:
+            step = await self._reader.run(partial(scan.step, after=after))
+            if step.end is None:
+                return
+            after = step.end
+            if step.records:
+                yield ScanPage(records=step.records, position=after.encode(backend=_BACKEND))
+
+    async def merge(self, records: Sequence[MemoryRecord], *, mode: MergeMode) -> Sequence[Merged]:
+        """See ``MemoryStore.merge``; all of a call or, where it raises, nothing. Other writes wait meanwhile."""
+        wanted = tuple(records)
+        return await self._writer.run(lambda connection: self._merge(connection, wanted, mode))
+
+    async def count(self, user_id: str | None) -> int:
+        """See ``MemoryStore.count``."""
+        return await self._reader.run(lambda connection: kept(connection, user_id))
+
     async def check(self) -> None:
         """See ``MemoryStore.check``: commits a write, reads, and sees that the file is still in its place."""
         await self._writer.run(prove_writable)
@@ -133,6 +179,14 @@ class SqliteStore:
         """See ``MemoryStore.aclose``; empties the write-ahead log into the file."""
         await self._reader.aclose()
         await self._writer.aclose()
+
+
+def _check_still_kept(connection: sqlite3.Connection, *, own: EmbeddingSpace, place: str) -> None:
+    check_still_kept(notes(connection), own=own, place=place)
+
+
+def _check_writable(connection: sqlite3.Connection, *, own: EmbeddingSpace, place: str) -> None:
+    check_writable(notes(connection), own=own, place=place)
 
 
 def _inode(path: Path) -> int | None:

@@ -23,11 +23,21 @@ _MAX_BATCH = 128
 
 
 class Worker:
-    """A thread with a connection of its own. Jobs run one after another, in the order of the calls."""
+    """A thread with a connection of its own. Jobs run one after another, in the order of the calls.
 
-    def __init__(self, connection: sqlite3.Connection, *, place: str, name: str) -> None:
+    Args:
+        connection: Closed with the worker.
+        place: Path of the file, for messages.
+        name: Of the thread.
+        guard: Runs first in every transaction; what it raises is what every job of the transaction raises.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, *, place: str, name: str, guard: Job[None] = lambda _: None
+    ) -> None:
         self._connection = connection
         self._place = place
+        self._guard = guard
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"memrouter-sqlite-{name}")
 
     async def aclose(self) -> None:
@@ -67,6 +77,7 @@ class Reader(Worker):
     def _read(self, job: Job[T]) -> T:
         self._connection.execute("BEGIN")
         try:
+            self._guard(self._connection)
             return job(self._connection)
         finally:
             roll_back(self._connection)
@@ -105,8 +116,10 @@ class Writer(Worker):
     Each write is all or nothing on its own; a caller hears of success only after the commit.
     """
 
-    def __init__(self, connection: sqlite3.Connection, *, place: str, name: str) -> None:
-        super().__init__(connection, place=place, name=name)
+    def __init__(
+        self, connection: sqlite3.Connection, *, place: str, name: str, guard: Job[None] = lambda _: None
+    ) -> None:
+        super().__init__(connection, place=place, name=name, guard=guard)
         self._waiting: deque[_Write[object]] = deque()
 
     async def run(self, job: Job[T]) -> T:
@@ -132,6 +145,7 @@ class Writer(Worker):
             return
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            self._guard(self._connection)
             for write in batch:
                 write.attempt(self._connection)
             self._connection.execute("COMMIT")

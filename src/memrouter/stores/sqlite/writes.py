@@ -26,12 +26,10 @@ class Writes:
         self, connection: sqlite3.Connection, records: Sequence[MemoryRecord], unique_content: bool
     ) -> list[str]:
         """See ``MemoryStore.create``."""
-        repeated = [memory_id for memory_id, number in Counter(r.id for r in records).items() if number > 1]
-        if repeated:
-            raise MemoryConflict(repeated)
+        require_distinct(records)
         kept, taken, owners = [], [], set()
         for record in records:
-            owner = _owner_key(connection, record)
+            owner = owner_key_of(connection, record.user_id)
             twin = _twin(connection, owner, record) if unique_content else None
             kept.append(twin or record.id)
             if twin is None and _exists(connection, record.id):
@@ -42,7 +40,7 @@ class Writes:
         if taken:
             raise MemoryConflict(taken)
         for owner in owners:
-            _raise_generation(connection, owner)
+            raise_generation(connection, owner)
         return kept
 
     def update(self, connection: sqlite3.Connection, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
@@ -59,7 +57,7 @@ class Writes:
             return None
         if patch.content is not None:
             mark_erased(connection)
-        _raise_generation(connection, owner)
+        raise_generation(connection, owner)
         return self._reads.records(connection, in_scope(owner, scope.project_id, ids=[memory_id]))[0]
 
     def _insert(self, connection: sqlite3.Connection, owner: int, record: MemoryRecord) -> None:
@@ -108,7 +106,7 @@ def delete(connection: sqlite3.Connection, scope: Scope, where: Filter) -> int:
     ).rowcount
     if removed:
         mark_erased(connection)
-        _raise_generation(connection, owner)
+        raise_generation(connection, owner)
     return removed
 
 
@@ -119,8 +117,20 @@ def prove_writable(connection: sqlite3.Connection) -> None:
     )
 
 
-def _owner_key(connection: sqlite3.Connection, record: MemoryRecord) -> int:
-    scope = Scope(record.user_id, record.project_id)
+def require_distinct(records: Sequence[MemoryRecord]) -> None:
+    """Check that no id occurs twice: ids are unique in the file, whoever owns them.
+
+    Raises:
+        MemoryConflict: One does.
+    """
+    repeated = [memory_id for memory_id, number in Counter(r.id for r in records).items() if number > 1]
+    if repeated:
+        raise MemoryConflict(repeated)
+
+
+def owner_key_of(connection: sqlite3.Connection, user_id: str) -> int:
+    """Return the key of a user's row, made where there is none."""
+    scope = Scope(user_id)
     connection.execute("INSERT INTO owners (owner, generation) VALUES (?, 0) ON CONFLICT DO NOTHING", (scope.owner,))
     return owner_row(connection, scope)[0]
 
@@ -139,5 +149,6 @@ def _exists(connection: sqlite3.Connection, memory_id: str) -> bool:
     return connection.execute("SELECT 1 FROM memories WHERE id = ?", (memory_id,)).fetchone() is not None
 
 
-def _raise_generation(connection: sqlite3.Connection, owner: int) -> None:
+def raise_generation(connection: sqlite3.Connection, owner: int) -> None:
+    """Note a write of the owner with this key."""
     connection.execute("UPDATE owners SET generation = generation + 1 WHERE key = ?", (owner,))

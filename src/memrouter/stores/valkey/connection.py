@@ -6,7 +6,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from memrouter.config.memory import ValkeySettings
 from memrouter.errors import InvalidRequest, MissingExtra, StoreUnavailable
@@ -15,7 +15,7 @@ from memrouter.stores.valkey.scripts import Arg as Arg
 from memrouter.stores.valkey.scripts import LuaScript, ScriptCall
 
 if TYPE_CHECKING:
-    from glide import AdvancedGlideClientConfiguration, GlideClient, GlideClusterClient, ServerCredentials
+    from glide import AdvancedGlideClientConfiguration, GlideClient, GlideClusterClient, ServerCredentials, SlotKeyRoute
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +47,14 @@ class Connection:
     """
 
     def __init__(self, client: "GlideClient | GlideClusterClient", settings: ValkeySettings) -> None:
+        import glide
+
         self.place = _place(settings)
         self.cluster = settings.cluster
-        self._client = client
+        self._client: Any = client
+        self._error = glide.GlideError
+        self._many_nodes = isinstance(client, glide.GlideClusterClient)
+        self._batch = glide.ClusterBatch if self._many_nodes else glide.Batch
         self._timeout = settings.timeout
         self._closed = False
 
@@ -85,14 +90,12 @@ class Connection:
             StoreUnavailable: No answer.
             InvalidRequest: An argument holds a lone surrogate.
         """
-        from glide import GlideClusterClient, GlideError, SlotKeyRoute, SlotType
-
+        command = _encoded(args)
         try:
-            if beside is not None and isinstance(self._client, GlideClusterClient):
-                route = SlotKeyRoute(SlotType.PRIMARY, beside)
-                return await self._client.custom_command(_encoded(args), route)
-            return await self._client.custom_command(_encoded(args))
-        except GlideError as error:
+            if beside is not None and self._many_nodes:
+                return await self._client.custom_command(command, _primary_of(beside))
+            return await self._client.custom_command(command)
+        except self._error as error:
             raise self._translated(error) from None
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
@@ -116,25 +119,16 @@ class Connection:
         Raises:
             StoreUnavailable: No answer at all.
         """
-        from glide import Batch, ClusterBatch, GlideClusterClient, GlideError
-
-        encoded = [_encoded(command) for command in commands]
-        if not encoded:
+        if not commands:
             return []
+        batch = self._batch(is_atomic=False)
+        for command in commands:
+            batch.custom_command(_encoded(command))
         try:
-            if isinstance(self._client, GlideClusterClient):
-                spread = ClusterBatch(is_atomic=False)
-                for command in encoded:
-                    spread.custom_command(command)
-                replies = await self._client.exec(spread, raise_on_error=False)
-            else:
-                batch = Batch(is_atomic=False)
-                for command in encoded:
-                    batch.custom_command(command)
-                replies = await self._client.exec(batch, raise_on_error=False)
-        except GlideError as error:
+            replies = await self._client.exec(batch, raise_on_error=False)
+        except self._error as error:
             raise self._translated(error) from None
-        return [self._translated(reply) if isinstance(reply, GlideError) else reply for reply in replies or ()]
+        return [self._translated(reply) if isinstance(reply, self._error) else reply for reply in replies or ()]
 
     async def script(self, script: LuaScript, keys: Sequence[Arg], args: Sequence[Arg]) -> Any:
         """Return what a script gives; the server is handed its text where it does not have it yet.
@@ -167,33 +161,35 @@ class Connection:
                 raise reply
         return replies
 
-    async def scan(self, pattern: str, *, count: int = 1000, every_type: bool = False) -> AsyncIterator[list[bytes]]:
+    async def scan(
+        self, pattern: str, *, count: int = 1000, kind: Literal["hash", "zset"] | None = "hash"
+    ) -> AsyncIterator[list[bytes]]:
         """Yield the keys that match a glob pattern, in parts, from every node; a key may come more than once.
 
         Args:
             pattern: What the keys look like.
             count: How many keys a node looks at in one step.
-            every_type: Whether all keys are wanted; else only HASHes are.
+            kind: Type of the keys that are wanted; None for any.
 
         Raises:
             StoreUnavailable: No answer.
         """
-        from glide import ClusterScanCursor, GlideClusterClient, GlideError, ObjectType
+        from glide import ClusterScanCursor, ObjectType
 
-        if not isinstance(self._client, GlideClusterClient):
+        if not self._many_nodes:
             position: Any = b"0"
-            kind = () if every_type else ("TYPE", "hash")
+            only = () if kind is None else ("TYPE", kind)
             while True:
-                position, keys = await self.run(["SCAN", position, "MATCH", pattern, "COUNT", count, *kind])
+                position, keys = await self.run(["SCAN", position, "MATCH", pattern, "COUNT", count, *only])
                 yield keys
                 if position == b"0":
                     return
-        kinds = None if every_type else ObjectType.HASH
+        kinds = None if kind is None else ObjectType[kind.upper()]
         cursor = ClusterScanCursor()  # type: ignore[no-untyped-call] # the client does not annotate it
         while not cursor.is_finished():
             try:
                 reply: Any = await self._client.scan(cursor, match=pattern, count=count, type=kinds)
-            except GlideError as error:
+            except self._error as error:
                 raise self._translated(error) from None
             cursor = reply[0]
             yield reply[1]
@@ -349,12 +345,18 @@ async def _ping(settings: ValkeySettings) -> str:
         writer.close()
 
 
+def _primary_of(key: str) -> "SlotKeyRoute":
+    from glide import SlotKeyRoute, SlotType
+
+    return SlotKeyRoute(SlotType.PRIMARY, key)
+
+
 def _place(settings: ValkeySettings) -> str:
     return f"{settings.host}:{settings.port}"
 
 
 def _encoded(args: Command) -> list[str | bytes]:
     try:
-        return [arg if isinstance(arg, bytes) else str(arg).encode() for arg in args]
+        return [arg if type(arg) is bytes else arg.encode() if type(arg) is str else str(arg).encode() for arg in args]
     except UnicodeEncodeError:
         raise InvalidRequest(NOT_TEXT) from None

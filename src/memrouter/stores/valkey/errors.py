@@ -1,8 +1,12 @@
 """What a Valkey server or the client for it can answer instead of a reply, as errors of memrouter."""
 
 import re
+from typing import Final
 
 from memrouter.errors import StoreUnavailable
+
+FENCED: Final = "FENCED"
+"""Code of the error with which our own scripts refuse a write of a router whose store was reindexed."""
 
 _MISSING_INDEX = re.compile(
     r"no such index|unknown:? index name|index: with name '.*' not found|index .*not found", re.IGNORECASE
@@ -50,6 +54,11 @@ class ServerRefused(StoreUnavailable):
     def command_unknown(self) -> bool:
         """Return whether the server does not know the command, such as FT.SEARCH without the Search module."""
         return _UNKNOWN_COMMAND.search(self.reply) is not None
+
+    @property
+    def fenced(self) -> bool:
+        """Return whether one of our own scripts refused the write; see ``Fence``."""
+        return re.search(rf"\b{FENCED}\b", self.reply) is not None
 
     @property
     def script_unknown(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 from memrouter.config.memory import ValkeySettings
 from memrouter.errors import SchemaMismatch, StoreUnavailable
+from memrouter.stores.embedding_space import EmbeddingSpace, check_space, check_still_kept
 from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.errors import ServerRefused
 from memrouter.stores.valkey.index_info import FoundIndex, as_mapping, parse_info
@@ -84,7 +85,7 @@ class SearchIndex:
         self, connection: Connection, settings: ValkeySettings, *, dimension: int, embedding_model: str
     ) -> None:
         self._connection = connection
-        self._model = embedding_model
+        self._space = EmbeddingSpace(embedding_model, dimension)
         self._schema = IndexSchema.from_settings(settings, dimension=dimension)
         self._keys = Keys(settings.collection_prefix)
         self._lock = asyncio.Lock()
@@ -216,7 +217,7 @@ class SearchIndex:
         wanted = LEGACY_FORMAT if legacy else FORMAT
         meta = await self.meta()
         if not meta.keys() >= _META or (meta["format"] == LEGACY_FORMAT != wanted):  # a full server takes no writes
-            values = (self._model, str(self._schema.dimension), wanted, LEGACY_FORMAT)
+            values = (self._space.model, str(self._space.dimension), wanted, LEGACY_FORMAT)
             reply = await self._connection.script(CLAIM, [self._keys.meta], values)
             meta = {name: _word(value) for name, value in as_mapping(reply).items()}
         self.check_meta(meta)
@@ -225,19 +226,21 @@ class SearchIndex:
         """Hold the metadata against the configuration.
 
         Raises:
-            SchemaMismatch: They do not fit.
+            SchemaMismatch: They do not fit, or the vectors are just being replaced.
         """
-        model, dimension = meta.get("embedding_model", self._model), meta.get("dimension", str(self._schema.dimension))
+        self.check_format(meta)
+        check_space(meta, wanted=self._space, place=self._place)
+
+    def check_format(self, meta: dict[str, str]) -> None:
+        """Check that this version knows the layout.
+
+        Raises:
+            SchemaMismatch: It does not.
+        """
         if meta.get("format", FORMAT) not in (FORMAT, LEGACY_FORMAT):
             raise SchemaMismatch(
                 f"{self._place} was written by a newer memrouter (format {meta['format']}; this one knows {FORMAT}); "
                 "upgrade memrouter, or set another collection_prefix and index_name"
-            )
-        if (model, dimension) != (self._model, str(self._schema.dimension)):
-            raise SchemaMismatch(
-                f"{self._place} keeps vectors of embedding model {model} ({dimension} numbers), but {self._model} "
-                f"({self._schema.dimension} numbers) is configured. Set global.stores.memory.embedding_model back to "
-                f"{model}, or run: {REINDEX.replace('MODEL', self._model)}"
             )
 
     async def forget_meta(self) -> None:
@@ -246,6 +249,10 @@ class SearchIndex:
 
     async def _adopt_or_create(self) -> IndexState:
         found = await self._found_or_created()
+        meta = await self.meta()
+        if self._state is not None:
+            check_still_kept(meta, own=self._space, place=self._place)
+        self.check_meta(meta)  # before the differences, since this message has the model's name
         self._refuse(self._schema.differences(found))
         await self.claim(legacy=found.legacy)
         return self._seen(found)
@@ -282,7 +289,7 @@ class SearchIndex:
         if differences:
             raise SchemaMismatch(
                 f"search index {self._schema.name} at {self._place} is not as configured: "
-                + "; ".join(map(str, differences))
+                + "; ".join(map(str, differences)).replace(REINDEX, self._space.command)
             )
 
     def _seen(self, found: FoundIndex) -> IndexState:

@@ -31,6 +31,16 @@ class OwnerKeys:
         """Return the key of one memory."""
         return self.base + memory_id
 
+    @property
+    def next_vectors(self) -> str:
+        """Return the key of the vectors that a reindex has made and not yet moved: HASH id -> text digest + vector."""
+        return f"~{self.base}next"
+
+    @property
+    def sides(self) -> tuple[str, str, str, str]:
+        """Return the keys beside the memories, in the order in which scripts that write take them."""
+        return self.ids, self.generation, self.access, self.content
+
 
 class Keys:
     """Names keys under one prefix.
@@ -67,7 +77,21 @@ class Keys:
     @property
     def pattern(self) -> str:
         """Return the glob pattern of all memories' keys, for SCAN."""
-        return re.sub(r"([*?\[\]\\])", r"\\\1", self.prefix) + "*"
+        return self._glob + "*"
+
+    @property
+    def owners_pattern(self) -> str:
+        """Return the glob pattern of all owners' ``ids``, for SCAN."""
+        return f"~{self._glob}{{*}}:ids"
+
+    @property
+    def next_pattern(self) -> str:
+        """Return the glob pattern of all owners' ``next_vectors``, for SCAN."""
+        return f"~{self._glob}{{*}}:next"
+
+    @property
+    def _glob(self) -> str:
+        return re.sub(r"([*?\[\]\\])", r"\\\1", self.prefix)
 
     def of(self, owner: str) -> OwnerKeys:
         """Return the keys of an owner; ``owner`` is an owner digest, 32 hex digits."""
@@ -91,6 +115,15 @@ class Keys:
         """Return the owner digest and the id behind a memory's key; None for a key without a tag."""
         found = _TAGGED.fullmatch(key.removeprefix(self.prefix.encode()))
         return None if found is None else (found[1].decode(), found[2].decode(errors="replace"))
+
+    def is_untagged(self, key: bytes) -> bool:
+        """Return whether the Go router may keep a memory under a key that begins with the prefix."""
+        return self.parse(key) is None and not key.startswith(f"{self.prefix}{{canary".encode())
+
+    def owner_of(self, key: bytes) -> str | None:
+        """Return the owner digest of a key that is some owner's ``ids``; None for any other key."""
+        found = self.parse(key.removeprefix(b"~")) if key.startswith(b"~") else None
+        return found[0] if found is not None and found[1] == "ids" else None
 
 
 def meta_key(prefix: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from memrouter.models.memory import MemoryRecord, Scope
-from memrouter.stores.query import Filter
+from memrouter.stores.query import EVERYTHING, Filter
 from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.errors import ServerRefused
 from memrouter.stores.valkey.escape import user_clause
@@ -104,19 +104,28 @@ class Untagged:
 
     async def delete(self, scope: Scope, where: Filter, ids: Sequence[str]) -> int:
         """Remove the untagged memories of a scope with these ids that match; return how many."""
+        removed = await self._remove(scope, where, ids)
+        for first in range(0, len(removed), _PART):
+            await self._connection.run(["HDEL", self._keys.of_scope(scope).access, *removed[first : first + _PART]])
+        return len(removed)
+
+    async def discard(self, scope: Scope, ids: Sequence[str]) -> None:
+        """Remove the untagged memories of a scope with these ids, in whose place others stand that keep the counts."""
+        await self._remove(scope, EVERYTHING, ids)
+
+    async def _remove(self, scope: Scope, where: Filter, ids: Sequence[str]) -> list[str]:
         owner = self._keys.of_scope(scope)
         chosen = selection(owner.base, scope, where, now=0, show="any")
-        total = 0
+        removed: list[str] = []
         for first in range(0, len(ids), _PART):
             part = ids[first : first + _PART]
             calls = [ScriptCall(DELETE_UNTAGGED, [self._keys.untagged(memory_id)], chosen) for memory_id in part]
             replies = await self._connection.scripts(calls)
-            removed = [memory_id for memory_id, number in zip(part, replies, strict=True) if number]
-            if removed:
+            gone = [memory_id for memory_id, number in zip(part, replies, strict=True) if number]
+            if gone:
                 await self._connection.script(RAISE, [owner.generation], [])
-                await self._connection.run(["HDEL", owner.access, *removed])
-            total += len(removed)
-        return total
+            removed += gone
+        return removed
 
 
 def keys_of(reply: Any) -> list[bytes]:

@@ -181,14 +181,11 @@ class Rebuild:
         before, unusable = self._progress.moved, 0
         async for keys in self._connection.scan(self._keys.pattern):
             self._tell(seen=self._progress.seen + len(keys))
-            untagged = list({key for key in keys if self._is_untagged(key)})
+            untagged = list({key for key in keys if self._keys.is_untagged(key)})
             for start in range(0, len(untagged), self._batch):
                 unusable += await self._move(untagged[start : start + self._batch])
                 self._tell(unusable=max(unusable, self._progress.unusable))
         return self._progress.moved - before
-
-    def _is_untagged(self, key: bytes) -> bool:
-        return self._keys.parse(key) is None and not key.startswith(f"{self._index.schema.prefix}{{canary".encode())
 
     async def _move(self, keys: Sequence[bytes]) -> int:
         """Move the memories at these keys; return how many are none. Those that change meanwhile are tried again."""

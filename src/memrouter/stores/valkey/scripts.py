@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from memrouter.stores.embedding_space import DIMENSION, MODEL, PHASE, Phase
+from memrouter.stores.valkey.errors import FENCED
 from memrouter.stores.valkey.packed import PACKED_FIELDS, PARTS
 from memrouter.stores.valkey.rows import FIELDS
 
@@ -55,11 +57,24 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
-_READ = "#!lua flags=no-writes\n"
-_WRITE = "#!lua\n"  # refused as a whole at maxmemory, never half done
-_REMOVE = "#!lua flags=allow-oom\n"
+READ = "#!lua flags=no-writes\n"
+WRITE = "#!lua\n"  # refused as a whole at maxmemory, never half done
+REMOVE = "#!lua flags=allow-oom\n"
 
-_ROW = f"""
+# Takes what ``Fence`` puts behind the keys and arguments: the metadata, and the writer's model and dimension. In a
+# cluster the metadata stand in another slot: then neither is there but an empty argument.
+FENCE = f"""
+local own = table.remove(ARGV)
+if own ~= '' then
+  local notes = redis.call('HMGET', table.remove(KEYS), '{MODEL}', '{DIMENSION}', '{PHASE}')
+  local moving = notes[3] == '{Phase.SEALED}' or notes[3] == '{Phase.SWITCHING}'
+  if moving or (notes[1] and notes[1] .. ' ' .. (notes[2] or '') ~= own) then
+    return redis.error_reply('{FENCED} vectors of another model are kept')
+  end
+end
+"""
+
+ROW = f"""
 local function row(key) return redis.call('HMGET', key, {_listed(PACKED_FIELDS)}) end
 local function access_of(key, ids)
   local found = {{}}
@@ -101,7 +116,7 @@ end
 
 # A walk goes newest first and stands on the last memory that it left behind: a rank would move under it. Where that
 # memory is gone, the walk begins again with those of the same millisecond, so that it never skips one.
-_WALK = """
+AFTER = """
 local function after(ids_key, id, score, size)
   local start = 0
   if id ~= '' then
@@ -112,20 +127,41 @@ local function after(ids_key, id, score, size)
 end
 """
 
-_REMOVAL = """
+# Byte by byte, as a ZSET orders its members; Lua's own comparison depends on the server's locale.
+BEFORE = """
+local function before(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = string.byte(a, i), string.byte(b, i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+"""
+
+# A vector that a reindex has made goes with the text that it is of. Its key differs from the owner's ids and gen in the
+# last three letters.
+FORGET_NEXT = """
+local function forget_next(side_key, id) redis.call('HDEL', string.sub(side_key, 1, -4) .. 'next', id) end
+"""
+
+_REMOVAL = (
+    FORGET_NEXT
+    + """
 local removed = 0
 local function remove(id, key)
   local twin = redis.call('HMGET', key, 'digest', 'scope')
   removed = removed + redis.call('UNLINK', key)
   redis.call('ZREM', KEYS[1], id)
   redis.call('HDEL', KEYS[3], id)
+  forget_next(KEYS[1], id)
   if twin[1] and twin[2] then redis.call('ZREM', KEYS[4], twin[1] .. twin[2] .. id) end
 end
 """
+)
 
 GET = LuaScript(
-    _READ
-    + _ROW
+    READ
+    + ROW
     + """
 local rows = {}
 for i = 2, #KEYS do rows[i - 1] = row(KEYS[i]) end
@@ -135,8 +171,8 @@ return {rows, access_of(KEYS[1], ARGV)}
 """KEYS access, memories; ARGV their ids. Returns rows and access entries, in this order."""
 
 SCAN = LuaScript(
-    _READ
-    + _ROW
+    READ
+    + ROW
     + _SELECT
     + """
 local generation = tonumber(redis.call('GET', KEYS[2]) or 0)
@@ -170,10 +206,10 @@ whatever the filter; or with ``rows``, all that are selected, newest first, and 
 """
 
 WALK = LuaScript(
-    _READ
-    + _ROW
+    READ
+    + ROW
     + _SELECT
-    + _WALK
+    + AFTER
     + """
 local function may_hold_a_word(content)
   if ARGV[13] ~= '1' or string.find(content, '[\\128-\\255]') then return true end
@@ -203,18 +239,12 @@ character beyond ASCII always may hold a word: the caller decides.
 """
 
 LIST = LuaScript(
-    _READ
-    + _ROW
+    READ
+    + ROW
     + _SELECT
-    + _WALK
+    + AFTER
+    + BEFORE
     + """
-local function before(a, b)
-  for i = 1, math.min(#a, #b) do
-    local x, y = string.byte(a, i), string.byte(b, i)
-    if x ~= y then return x < y end
-  end
-  return #a < #b
-end
 local limit, since, last = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15]
 local all = after(KEYS[1], ARGV[10], ARGV[11], tonumber(ARGV[12]))
 local total, rows, ids = 0, {}, {}
@@ -242,9 +272,9 @@ first, access entries.
 """
 
 STATS = LuaScript(
-    _READ
+    READ
     + _SELECT
-    + _WALK
+    + AFTER
     + """
 local groups, bytes, oldest, newest = {}, 0, false, false
 local all = after(KEYS[1], ARGV[10], ARGV[11], tonumber(ARGV[12]))
@@ -274,9 +304,20 @@ Returns id and ``created_at`` of the last one looked at, how many were looked at
 bytes of content, ``created_at`` of the oldest and of the newest.
 """
 
+STORE = """
+local function store(key, p, vector)
+  redis.call('HSET', key, 'embedding', vector, unpack(p[7]))
+  redis.call('ZADD', KEYS[1], p[2], p[1])
+  redis.call('ZADD', KEYS[4], 0, p[3] .. p[1])
+  if p[5] ~= '' then redis.call('HSET', KEYS[3], p[1], p[5]) end
+end
+"""
+
 CREATE = LuaScript(
-    _WRITE
+    WRITE
+    + FENCE
     + RAISE_GENERATION
+    + STORE
     + """
 local unique, base = ARGV[1] == '1', ARGV[2]
 local function twin_of(prefix, created, seen)
@@ -293,42 +334,35 @@ local packed, vectors = cmsgpack.unpack(ARGV[3]), ARGV[4]
 local size = #vectors / #packed
 local kept, taken, fresh, seen = {}, {}, {}, {}
 for i = 1, #packed do
-  local p = packed[i]
-  local record = {key = KEYS[i + 4], id = p[1], created = p[2], prefix = p[3], live_until = tonumber(p[4]),
-    access = p[5], fields = p[6], vector = (i - 1) * size}
-  local twin = unique and twin_of(record.prefix, tonumber(record.created), seen)
-  kept[#kept + 1] = twin or record.id
+  local p, key = packed[i], KEYS[i + 4]
+  local id, prefix = p[1], p[3]
+  local twin = unique and twin_of(prefix, tonumber(p[2]), seen)
+  kept[#kept + 1] = twin or id
   if not twin then
-    if redis.call('EXISTS', record.key) == 1 then taken[#taken + 1] = record.id end
-    fresh[#fresh + 1] = record
-    seen[record.prefix] = seen[record.prefix] or {}
-    table.insert(seen[record.prefix], record)
+    if redis.call('EXISTS', key) == 1 then taken[#taken + 1] = id end
+    fresh[#fresh + 1] = i
+    seen[prefix] = seen[prefix] or {}
+    table.insert(seen[prefix], {id = id, live_until = tonumber(p[4])})
   end
 end
 if #taken > 0 then return {'taken', taken} end
-for _, record in ipairs(fresh) do
-  redis.call('HSET', record.key, 'embedding', string.sub(vectors, record.vector + 1, record.vector + size),
-    unpack(record.fields))
-  redis.call('ZADD', KEYS[1], record.created, record.id)
-  redis.call('ZADD', KEYS[4], 0, record.prefix .. record.id)
-  if record.access ~= '' then redis.call('HSET', KEYS[3], record.id, record.access) end
-end
+for _, i in ipairs(fresh) do store(KEYS[i + 4], packed[i], string.sub(vectors, (i - 1) * size + 1, i * size)) end
 if #fresh > 0 then raise(KEYS[2]) end
 return {'kept', kept}
 """
 )
-"""New memories of one owner, all or none. KEYS ids, gen, access, content, memories; ARGV ``1`` for unique content, key
-base, MessagePack of a list that has for each memory: id, created_at, content and scope digest as one, live_until,
-access entry (may be empty), a list of fields and values in turn without the vector, all of them text; the vectors,
-one behind the other. A script is slow in arguments: forty for each memory would take most of its time.
+"""New memories of one owner, all or none. KEYS those of a ``Bulk``; ARGV ``1`` for unique content, key base, its texts,
+its vectors.
 
 Returns ``taken`` and the ids that exist, or ``kept`` and for each memory the id under which its content is kept.
 """
 
 UPDATE = LuaScript(
-    _WRITE
+    WRITE
+    + FENCE
+    + FORGET_NEXT
     + RAISE_GENERATION
-    + _ROW
+    + ROW
     + f"local PARTS = {{{', '.join(f'{name} = {index + 1}' for index, name in enumerate(PARTS))}}}\n"
     + """
 local f = redis.call('HMGET', KEYS[1], 'user_id', 'project_id', 'expires_at', 'superseded_by', 'digest', 'scope')
@@ -343,6 +377,7 @@ end
 local live_until = superseded and '0' or expires or '9007199254740992'
 redis.call('HSET', KEYS[1], 'live_until', live_until, 'record', cjson.encode(packed), unpack(ARGV, 8))
 if ARGV[5] ~= '' then
+  forget_next(KEYS[2], ARGV[1])
   redis.call('ZREM', KEYS[4], f[5] .. f[6] .. ARGV[1])
   redis.call('ZADD', KEYS[4], 0, ARGV[5] .. f[6] .. ARGV[1])
 end
@@ -357,7 +392,7 @@ Returns row and access entry as they are now; nil, with nothing written, for an 
 """
 
 TOUCH = LuaScript(
-    _WRITE
+    WRITE
     + """
 local now, counted = tonumber(ARGV[1]), 0
 for i = 2, #KEYS do
@@ -380,7 +415,7 @@ Returns how many were counted: only visible memories are.
 """
 
 DELETE = LuaScript(
-    _REMOVE
+    REMOVE
     + RAISE_GENERATION
     + _SELECT
     + _REMOVAL
@@ -395,11 +430,11 @@ return removed
 """Named memories. KEYS ids, gen, access, content, memories; ARGV a selection, ids. Returns how many were removed."""
 
 DELETE_WALK = LuaScript(
-    _REMOVE
+    REMOVE
     + RAISE_GENERATION
     + _SELECT
     + _REMOVAL
-    + _WALK
+    + AFTER
     + """
 local id, score = ARGV[10], ARGV[11]
 local batch = after(KEYS[1], id, score, tonumber(ARGV[12]))
@@ -423,7 +458,7 @@ Returns id and ``created_at`` of the last one kept, how many were looked at, how
 """
 
 UPDATE_UNTAGGED = LuaScript(
-    _WRITE
+    WRITE
     + """
 local f = redis.call('HMGET', KEYS[1], 'user_id', 'project_id', 'expires_at')
 if f[1] ~= ARGV[1] or (ARGV[2] ~= '' and (f[2] or 'default') ~= ARGV[2]) then return false end
@@ -435,7 +470,7 @@ redis.call('HSET', KEYS[1], unpack(ARGV, 4))
 """A change to a Go router's memory. KEYS memory; ARGV user id, project id (empty: all), time, fields and values."""
 
 DELETE_UNTAGGED = LuaScript(
-    _REMOVE
+    REMOVE
     + _SELECT
     + """
 local f = redis.call('HMGET', KEYS[1], 'user_id', 'project_id', 'memory_type', 'source', 'conversation_id')
@@ -446,7 +481,7 @@ return 0
 """A Go router's memory. KEYS memory; ARGV a selection. Returns how many were removed."""
 
 COUNT_UNTAGGED = LuaScript(
-    _WRITE
+    WRITE
     + """
 local now = tonumber(ARGV[1])
 for i = 2, #ARGV, 2 do
@@ -459,5 +494,5 @@ return (#ARGV - 1) / 2
 )
 """Accesses of a Go router's memories. KEYS access of the owner; ARGV time, then id and the HASH's own count in turn."""
 
-RAISE = LuaScript(_REMOVE + RAISE_GENERATION + "raise(KEYS[1])")
+RAISE = LuaScript(REMOVE + RAISE_GENERATION + "raise(KEYS[1])")
 """KEYS gen. For changes of keys that stand in other slots than their owner's generation."""

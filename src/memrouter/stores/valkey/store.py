@@ -1,19 +1,36 @@
 """Memories on Valkey with the Search module: exact, one owner apart from another, every write one atomic step."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from memrouter.config.memory import ValkeySettings
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.base import Capabilities
-from memrouter.stores.query import Candidates, Filter, ListQuery, Page, Patch, ScopeStats, StoreQuery
+from memrouter.stores.embedding_space import EmbeddingSpace
+from memrouter.stores.query import (
+    Candidates,
+    Filter,
+    ListQuery,
+    Merged,
+    MergeMode,
+    Page,
+    Patch,
+    ScanPage,
+    ScanQuery,
+    ScopeStats,
+    StoreQuery,
+)
 from memrouter.stores.valkey.canary import Canary
 from memrouter.stores.valkey.connection import Connection
+from memrouter.stores.valkey.fence import Fence
 from memrouter.stores.valkey.index import SearchIndex
 from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.legacy import Untagged
+from memrouter.stores.valkey.legacy_scan import UntaggedScan
+from memrouter.stores.valkey.merge import Merge
 from memrouter.stores.valkey.reader import RowReader
 from memrouter.stores.valkey.reads import Reads
+from memrouter.stores.valkey.scan import Scan
 from memrouter.stores.valkey.search import Search
 from memrouter.stores.valkey.walk import Walker
 from memrouter.stores.valkey.writes import Writes
@@ -35,12 +52,30 @@ class ValkeyStore:
         self._connection = connection
         self._canary = canary
         self._capabilities = capabilities
-        reader = RowReader(dimension=dimension, embedding_model=model)
+        fence = Fence(connection, keys, space=EmbeddingSpace(model, dimension))
+        reader = RowReader(dimension=dimension, embedding_model=model, on_foreign=fence.check_still_kept)
         walker = Walker(connection, keys, reader)
         untagged = Untagged(connection, keys, index, reader)
         self._reads = Reads(connection, keys, index, reader=reader, walker=walker, untagged=untagged)
         self._writes = Writes(
-            connection, keys, index, reader=reader, untagged=untagged, dimension=dimension, embedding_model=model
+            connection,
+            keys,
+            index,
+            reader=reader,
+            untagged=untagged,
+            fence=fence,
+            dimension=dimension,
+            embedding_model=model,
+        )
+        self._scan = Scan(
+            connection,
+            keys,
+            index,
+            reader=reader,
+            untagged=UntaggedScan(connection, keys, untagged, dimension=dimension),
+        )
+        self._merge = Merge(
+            connection, keys, index, untagged=untagged, fence=fence, dimension=dimension, embedding_model=model
         )
         self._search = Search(
             connection,
@@ -127,6 +162,18 @@ class ValkeyStore:
     async def stats(self, scope: Scope, *, now: int) -> ScopeStats:
         """See ``MemoryStore.stats``."""
         return await self._reads.stats(scope, now)
+
+    def scan(self, query: ScanQuery) -> AsyncIterator[ScanPage]:
+        """See ``MemoryStore.scan``; of the users, not of the memories, the keys are held meanwhile."""
+        return self._scan.pages(query)
+
+    async def merge(self, records: Sequence[MemoryRecord], *, mode: MergeMode) -> Sequence[Merged]:
+        """See ``MemoryStore.merge``; the memories of an owner are written in atomic steps of some hundred."""
+        return await self._merge(tuple(records), mode)
+
+    async def count(self, user_id: str | None) -> int:
+        """See ``MemoryStore.count``."""
+        return await self._scan.count(user_id)
 
     async def check(self) -> None:
         """See ``MemoryStore.check``: writes, finds and deletes a row, and says so while the index is being filled."""

@@ -28,15 +28,17 @@ def newest_first(records: Iterable[MemoryRecord]) -> list[MemoryRecord]:
 
 def ranked(records: Iterable[MemoryRecord], vector: Vector | None) -> Ranking:
     """Return memories nearest first with their scores (ties: newest first); newest first where there is no vector."""
-    ordered = newest_first(records)
     if vector is None:
-        return ordered, None
-    if not ordered:
+        return newest_first(records), None
+    found = list({record.id: record for record in records}.values())
+    if not found:
         return [], []
-    matrix = np.concatenate([record.embedding for record in ordered]).reshape(len(ordered), -1)
-    scores = vector_scores(matrix, vector)
-    order = np.argsort(-scores, kind="stable")
-    return [ordered[index] for index in order.tolist()], scores[order].tolist()
+    matrix = np.concatenate([record.embedding for record in found]).reshape(len(found), -1)
+    scores: list[float] = vector_scores(matrix, vector).tolist()
+    # Ids differ, so that no two records are ever compared.
+    best = sorted([(score, record.created_at, record.id, record) for score, record in zip(scores, found, strict=True)])
+    best.reverse()
+    return [row[3] for row in best], [row[0] for row in best]
 
 
 def candidates(

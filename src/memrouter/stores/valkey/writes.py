@@ -4,23 +4,20 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-import msgspec
-
 from memrouter.errors import InvalidRequest, MemoryConflict
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.query import Filter, Patch
+from memrouter.stores.valkey.bulk import INLINE_RECORDS, pack_bulk
 from memrouter.stores.valkey.connection import NOT_TEXT, Connection
+from memrouter.stores.valkey.fence import Fence
 from memrouter.stores.valkey.index import SearchIndex
 from memrouter.stores.valkey.keys import Keys, OwnerKeys
 from memrouter.stores.valkey.legacy import Untagged
 from memrouter.stores.valkey.reader import RowReader
-from memrouter.stores.valkey.rows import access_entry, text_fields, twin_digest
+from memrouter.stores.valkey.rows import twin_digest
 from memrouter.stores.valkey.scripts import CREATE, DELETE, DELETE_WALK, TOUCH, UPDATE, Arg, ScriptCall
 from memrouter.stores.valkey.selection import selection, storable
 from memrouter.stores.vectors import require_model, to_bytes
-
-INLINE_RECORDS = 16
-"""Up to this many records are packed in the event loop: under 1 ms."""
 
 DELETE_STEP = 500
 """Memories that one script removes or passes by: a few milliseconds of the server's time."""
@@ -37,6 +34,7 @@ class Writes:
         index: Tells whether there are memories of the Go router.
         reader: Reads the rows.
         untagged: Memories of the Go router.
+        fence: Runs the scripts that write vectors.
         dimension: Length of the store's vectors.
         embedding_model: Name of the store's model.
     """
@@ -49,6 +47,7 @@ class Writes:
         *,
         reader: RowReader,
         untagged: Untagged,
+        fence: Fence,
         dimension: int,
         embedding_model: str,
     ) -> None:
@@ -57,6 +56,7 @@ class Writes:
         self._index = index
         self._reader = reader
         self._untagged = untagged
+        self._fence = fence
         self._dimension = dimension
         self._embedding_model = embedding_model
 
@@ -76,7 +76,7 @@ class Writes:
         kept: dict[str, str] = {}
         taken: list[str] = []
         for first in range(0, len(calls), _OWNERS_AT_ONCE):
-            replies = await self._connection.scripts(calls[first : first + _OWNERS_AT_ONCE])
+            replies = await self._fence.scripts(calls[first : first + _OWNERS_AT_ONCE])
             for group, (outcome, ids) in zip(groups[first:], replies, strict=False):
                 if outcome == b"taken":
                     taken += [memory_id.decode() for memory_id in ids]
@@ -101,7 +101,7 @@ class Writes:
         self, scope: Scope, memory_id: str, patch: Patch, fields: Sequence[Arg]
     ) -> MemoryRecord | None:
         owner = self._keys.of_scope(scope)
-        reply = await self._connection.script(
+        reply = await self._fence.script(
             UPDATE,
             [owner.memory(memory_id), owner.generation, owner.access, owner.content],
             [
@@ -159,7 +159,7 @@ class Writes:
         for first in range(0, len(ids), DELETE_STEP):
             part = ids[first : first + DELETE_STEP]
             names = [owner.memory(memory_id) for memory_id in part]
-            removed += await self._connection.script(DELETE, [*_sides(owner), *names], [*chosen, *part])
+            removed += await self._connection.script(DELETE, [*owner.sides, *names], [*chosen, *part])
         return removed
 
     async def _delete_all(self, scope: Scope, where: Filter) -> int:
@@ -168,7 +168,7 @@ class Writes:
         kept, created, looked, removed = b"", b"0", DELETE_STEP, 0
         while looked == DELETE_STEP:
             kept, created, looked, number = await self._connection.script(
-                DELETE_WALK, _sides(owner), [*chosen, kept, created, DELETE_STEP]
+                DELETE_WALK, owner.sides, [*chosen, kept, created, DELETE_STEP]
             )
             removed += number
         return removed
@@ -185,24 +185,8 @@ class Writes:
             raise InvalidRequest(NOT_TEXT) from None
 
     def _creation(self, owner: OwnerKeys, records: Sequence[MemoryRecord], unique_content: bool) -> ScriptCall:
-        parts: list[object] = []
-        vectors: list[bytes] = []
-        for record in records:
-            fields = text_fields(record, embedding_model=self._embedding_model)
-            vectors.append(to_bytes(record.embedding, dimension=self._dimension))
-            parts.append(
-                (
-                    record.id,
-                    str(record.created_at),
-                    fields["digest"] + fields["scope"],
-                    fields["live_until"],
-                    access_entry(record.access_count, record.last_accessed),
-                    [part for pair in fields.items() for part in pair],
-                )
-            )
-        keys = [*_sides(owner), *(owner.memory(record.id) for record in records)]
-        packed = msgspec.msgpack.encode(parts)
-        return ScriptCall(CREATE, keys, ["1" if unique_content else "", owner.base, packed, b"".join(vectors)])
+        bulk = pack_bulk(owner, records, dimension=self._dimension, embedding_model=self._embedding_model)
+        return ScriptCall(CREATE, bulk.keys, ["1" if unique_content else "", owner.base, bulk.texts, bulk.vectors])
 
     def _changes(self, patch: Patch) -> list[Arg]:
         """Return the fields that a patch sets and their values in turn."""
@@ -223,7 +207,3 @@ class Writes:
             if value is not None:
                 pairs += (name, value)
         return pairs
-
-
-def _sides(owner: OwnerKeys) -> list[str]:
-    return [owner.ids, owner.generation, owner.access, owner.content]

@@ -9,6 +9,8 @@ A backend proves itself with a fixture ``store`` that gives an open, empty store
             yield store
             await store.aclose()
 
+A second fixture ``neighbour`` may give another instance over the same data, as another router has it.
+
 The tests are coroutines: pytest-asyncio in ``auto`` mode runs them. Call
 ``pytest.register_assert_rewrite("memrouter.testing.store_contract")`` in a conftest for readable failures.
 """
@@ -16,13 +18,22 @@ The tests are coroutines: pytest-asyncio in ``auto`` mode runs them. Call
 from memrouter.testing.store_contract.changing import ChangingContract
 from memrouter.testing.store_contract.creating import CreatingContract
 from memrouter.testing.store_contract.isolation import IsolationContract
+from memrouter.testing.store_contract.merging import MergingContract
 from memrouter.testing.store_contract.races import RaceContract
 from memrouter.testing.store_contract.reading import ReadingContract
+from memrouter.testing.store_contract.scanning import ScanningContract
 from memrouter.testing.store_contract.searching import SearchingContract
 
 
 class StoreContract(
-    CreatingContract, ReadingContract, ChangingContract, SearchingContract, IsolationContract, RaceContract
+    CreatingContract,
+    ReadingContract,
+    ChangingContract,
+    SearchingContract,
+    ScanningContract,
+    MergingContract,
+    IsolationContract,
+    RaceContract,
 ):
     """Every sentence of ``stores/base.py`` and ``stores/query.py`` as a test."""
 

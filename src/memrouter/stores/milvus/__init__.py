@@ -1,0 +1,1 @@
+"""Memories on Milvus: Standalone, Distributed or Lite."""

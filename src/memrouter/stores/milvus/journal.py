@@ -1,0 +1,201 @@
+"""Writing entities: one insert is one step, and what it replaces is removed behind it."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from memrouter.clock import Clock
+from memrouter.stores.milvus.collection import Collection
+from memrouter.stores.milvus.connection import Connection, Row
+from memrouter.stores.milvus.expressions import GENERATION, one_of
+from memrouter.stores.milvus.reader import CONTENT, IDS_AT_ONCE, OwnerReader
+from memrouter.stores.milvus.rows import SECOND_MS, meta_row
+from memrouter.stores.milvus.state import RANDOM_BITS, OwnerState
+
+T = TypeVar("T")
+
+GRAVE_SECONDS: Final = 600
+"""How long it is remembered that a memory was deleted: no change that was under way then is still under way."""
+
+KEYS_AT_ONCE: Final = 1000
+"""Most primary keys in one deletion."""
+
+
+@dataclass(slots=True)
+class Change:
+    """What is to be done for one owner.
+
+    Attributes:
+        state: What the owner was like.
+        number: Which the entities name that are added.
+        rows: Entities to add.
+        garbage: Keys of entities that say nothing any more once those are added.
+        raises: Whether the owner's generation rises.
+    """
+
+    state: OwnerState
+    number: int
+    rows: list[Row] = field(default_factory=list)
+    garbage: list[str] = field(default_factory=list)
+    raises: bool = True
+
+
+class Journal:
+    """The writes to one collection.
+
+    A change is one insert, which Milvus shows to every reader whole or not at all, the new generation number with it.
+    Then what it replaces is removed, and the call ends when the server shows the insert to every reader that does not
+    ask for more than ``Eventually``: so reads need not wait, in whatever router they are.
+
+    Writers of one owner take turns in this process; what one of them has inserted is known to the next before the
+    server shows it.
+
+    Args:
+        connection: Runs the calls.
+        collection: Where to write.
+        reader: Reads owners.
+        clock: Tells when something was deleted.
+        rng: Makes keys.
+    """
+
+    def __init__(
+        self, connection: Connection, collection: Collection, reader: OwnerReader, *, clock: Clock, rng: random.Random
+    ) -> None:
+        self._connection = connection
+        self._name = collection.name
+        self._layout = collection.layout
+        self._reader = reader
+        self._clock = clock
+        self._rng = rng
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._waiting: dict[str, int] = {}
+        self._unseen: dict[str, dict[str, Row]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def nonce(self) -> str:
+        """Return 16 hex digits that nobody else has."""
+        return f"{self._rng.getrandbits(64):016x}"
+
+    def now(self) -> int:
+        """Return milliseconds since the epoch."""
+        return self._clock.now_ms()
+
+    def change(self, state: OwnerState) -> Change:
+        """Return a change that does nothing yet."""
+        return Change(state, state.following | self._rng.getrandbits(RANDOM_BITS))
+
+    async def finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what ``work`` gives; it goes on to its end though the caller is cancelled."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    async def settle(self) -> None:
+        """Wait for everything that was begun."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    @asynccontextmanager
+    async def turn(self, users: Iterable[str]) -> AsyncIterator[None]:
+        """Hold off the other writers of some owners."""
+        async with AsyncExitStack() as stack:
+            for user in sorted(set(users)):
+                await stack.enter_async_context(self._turn(user))
+            yield
+
+    async def states(
+        self, users: Sequence[str], parts: Sequence[str], *, more: Sequence[str] = ()
+    ) -> dict[str, OwnerState]:
+        """Return what owners are like, with what was written by this process and is not shown yet.
+
+        Args:
+            users: The owners.
+            parts: What a memory has to fulfil to be read, one query each.
+            more: What to read beside the small fields.
+        """
+        rows = [row for user in users for row in self._unseen.get(user, {}).values()]
+        for part in dict.fromkeys(parts):
+            rows += await self._reader.rows(users, memories=part, more=more)
+        return await self._reader.resolved(rows, users)
+
+    async def insert(self, changes: Mapping[str, Change]) -> None:
+        """Do what is to be done for some owners, in one step, and remove what it replaces.
+
+        Args:
+            changes: By owner; the caller has the turn of each.
+        """
+        now = self._clock.now_ms()
+        garbage: list[str] = []
+        for user, change in changes.items():
+            garbage += change.garbage + change.state.garbage
+            if change.raises:
+                garbage += await self._old_graves(user, change.state, now)
+                change.rows.append(self._generation(user, change, now))
+                garbage += change.state.generations
+        await self._connection.insert(self._name, [row for change in changes.values() for row in change.rows])
+        for user, change in changes.items():
+            self._unseen.setdefault(user, {}).update({str(row[self._layout.key]): row for row in change.rows})
+        keys = list(dict.fromkeys(garbage))
+        for first in range(0, len(keys), KEYS_AT_ONCE):
+            part = keys[first : first + KEYS_AT_ONCE]
+            await self._connection.delete(self._name, one_of(self._layout.key, part))
+
+    async def shown(
+        self, changes: Mapping[str, Change], *, memories: str = "", more: Sequence[str] = CONTENT
+    ) -> dict[str, OwnerState]:
+        """Wait until the server shows a change to every reader, and return what the owners are like then.
+
+        Args:
+            changes: What was inserted.
+            memories: What a memory has to fulfil to be read.
+            more: What to read beside the small fields.
+        """
+        try:
+            return await self._reader.states(list(changes), memories=memories, more=more, level="Strong")
+        finally:
+            for user, change in changes.items():
+                self._forget(user, change.rows)
+
+    async def _old_graves(self, user: str, state: OwnerState, now: int) -> list[str]:
+        """Return the keys of deletions that need not be remembered longer, behind those of what is still there."""
+        old = [grave for grave in state.graves if grave.at + GRAVE_SECONDS < now // SECOND_MS]
+        if not old:
+            return []
+        ids = sorted({memory_id for grave in old for memory_id in grave.ids})
+        found: list[str] = []
+        for first in range(0, len(ids), IDS_AT_ONCE):
+            found += (await self._reader.some(user, ids[first : first + IDS_AT_ONCE], more=())).garbage
+        return [*found, *(grave.key for grave in old)]
+
+    def _generation(self, user: str, change: Change, now: int) -> Row:
+        """Return the entity with the owner's next generation number."""
+        said = [change.number, len(change.rows)]
+        return meta_row(user, GENERATION, self.nonce(), said, layout=self._layout, now=now)
+
+    def _forget(self, user: str, rows: Iterable[Row]) -> None:
+        unseen = self._unseen.get(user, {})
+        for row in rows:
+            unseen.pop(str(row[self._layout.key]), None)
+        if not unseen:
+            self._unseen.pop(user, None)
+
+    @asynccontextmanager
+    async def _turn(self, user: str) -> AsyncIterator[None]:
+        lock = self._locks.setdefault(user, asyncio.Lock())
+        self._waiting[user] = self._waiting.get(user, 0) + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            self._waiting[user] -= 1
+            if not self._waiting[user]:
+                del self._waiting[user], self._locks[user]
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen by the caller, who may be gone

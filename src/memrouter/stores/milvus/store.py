@@ -1,0 +1,170 @@
+"""Memories on Milvus, which several routers may share."""
+
+import random
+from collections.abc import AsyncIterator, Sequence
+
+from memrouter.clock import Clock, SystemClock
+from memrouter.config.memory import MilvusSettings
+from memrouter.models.memory import MemoryRecord, Scope
+from memrouter.stores.base import Capabilities
+from memrouter.stores.embedding_space import EmbeddingSpace
+from memrouter.stores.milvus.canary import Canary
+from memrouter.stores.milvus.collection import Collection, open_collection
+from memrouter.stores.milvus.connection import Connection
+from memrouter.stores.milvus.journal import Journal
+from memrouter.stores.milvus.reader import OwnerReader
+from memrouter.stores.milvus.reads import Reads
+from memrouter.stores.milvus.scan import Scan
+from memrouter.stores.milvus.search import Search
+from memrouter.stores.milvus.writes import Writes
+from memrouter.stores.query import (
+    Candidates,
+    Filter,
+    ListQuery,
+    Merged,
+    MergeMode,
+    Page,
+    Patch,
+    ScanPage,
+    ScanQuery,
+    ScopeStats,
+    StoreQuery,
+)
+
+
+class MilvusStore:
+    """Satisfies ``MemoryStore`` with one collection.
+
+    An id is unique for its owner. All that one call of ``create``, ``update``, ``touch`` or ``delete`` changes becomes
+    visible in one step, over all owners of the call; ``merge`` does so for some hundred records at a time. A write
+    returns when every router sees it at its next read, which takes the server's time tick (200 to 400 ms); reads do
+    not wait. How durable a write is that returned, Milvus's log decides.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        collection: Collection,
+        *,
+        capabilities: Capabilities,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        dimension, model = capabilities.dimension, capabilities.embedding_model
+        self._connection = connection
+        self._capabilities = capabilities
+        self._canary = Canary(connection, collection, rng=rng)
+        reader = OwnerReader(connection, collection, embedding_model=model)
+        self._journal = Journal(connection, collection, reader, clock=clock, rng=rng)
+        self._reads = Reads(reader)
+        self._search = Search(connection, collection, reader, dimension=dimension)
+        self._writes = Writes(self._journal, reader, collection, dimension=dimension, embedding_model=model)
+        self._scan = Scan(connection, collection, reader)
+
+    @classmethod
+    async def open(
+        cls,
+        settings: MilvusSettings,
+        *,
+        dimension: int,
+        embedding_model: str,
+        collection: str | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> "MilvusStore":
+        """Connect, and adopt the collection or make it where there is none.
+
+        Args:
+            settings: ``global.stores.memory.milvus``.
+            dimension: Length of the embedder's vectors.
+            embedding_model: Name of the embedder's model.
+            collection: Name or alias of another collection than the configured one.
+            clock: Tells when something was deleted; None for the machine's.
+            rng: Makes keys; None takes a fresh one.
+
+        Raises:
+            ConfigError: The address cannot be used, or the client's package is not installed.
+            SchemaMismatch: What is stored was made by another model, or is no collection of memories.
+            StoreUnavailable: The server cannot be reached, or cannot serve.
+        """
+        connection = await Connection.open(settings)
+        try:
+            space = EmbeddingSpace(embedding_model, dimension)
+            opened = await open_collection(connection, settings, space, name=collection)
+        except BaseException:
+            await connection.aclose()
+            raise
+        capabilities = Capabilities("milvus", dimension, embedding_model, exact=opened.layout.exact)
+        return cls(
+            connection,
+            opened,
+            capabilities=capabilities,
+            clock=clock or SystemClock(),
+            rng=rng or random.SystemRandom(),
+        )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See ``MemoryStore.capabilities``."""
+        return self._capabilities
+
+    async def create(self, records: Sequence[MemoryRecord], *, unique_content: bool = False) -> list[str]:
+        """See ``MemoryStore.create``.
+
+        An id that exists already is no conflict where ``unique_content`` finds the content: a repeated call is
+        answered as the first one was.
+        """
+        return await self._journal.finish(self._writes.create(tuple(records), unique_content))
+
+    async def get(self, scope: Scope, ids: Sequence[str], *, now: int) -> list[MemoryRecord]:
+        """See ``MemoryStore.get``."""
+        return await self._reads.get(scope, ids, now)
+
+    async def list(self, scope: Scope, query: ListQuery) -> Page:
+        """See ``MemoryStore.list``."""
+        return await self._reads.page(scope, query)
+
+    async def search(self, scope: Scope, query: StoreQuery) -> Candidates:
+        """See ``MemoryStore.search``.
+
+        Raises:
+            SchemaMismatch: The query's vector does not fit the store.
+        """
+        return await self._search(scope, query)
+
+    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
+        """See ``MemoryStore.update``."""
+        return await self._journal.finish(self._writes.update(scope, memory_id, patch))
+
+    async def touch(self, scope: Scope, ids: Sequence[str], *, now: int) -> int:
+        """See ``MemoryStore.touch``; where two routers count one memory in the same moment, one count may be lost."""
+        return await self._journal.finish(self._writes.touch(scope, ids, now))
+
+    async def delete(self, scope: Scope, where: Filter) -> int:
+        """See ``MemoryStore.delete``; ids of what was deleted are kept for some minutes, texts and vectors are not."""
+        return await self._journal.finish(self._writes.delete(scope, where))
+
+    async def stats(self, scope: Scope, *, now: int) -> ScopeStats:
+        """See ``MemoryStore.stats``."""
+        return await self._reads.stats(scope, now)
+
+    def scan(self, query: ScanQuery) -> AsyncIterator[ScanPage]:
+        """See ``MemoryStore.scan``; of the users, not of the memories, the ids are held meanwhile."""
+        return self._scan.pages(query)
+
+    async def merge(self, records: Sequence[MemoryRecord], *, mode: MergeMode) -> Sequence[Merged]:
+        """See ``MemoryStore.merge``; some hundred records in one atomic step."""
+        return await self._journal.finish(self._writes.merge(tuple(records), mode))
+
+    async def count(self, user_id: str | None) -> int:
+        """See ``MemoryStore.count``."""
+        return await self._scan.count(user_id)
+
+    async def check(self) -> None:
+        """See ``MemoryStore.check``: writes, finds and deletes an entity."""
+        await self._canary.sing()
+
+    async def aclose(self) -> None:
+        """See ``MemoryStore.aclose``."""
+        await self._journal.settle()
+        await self._connection.aclose()
