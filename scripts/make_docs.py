@@ -23,7 +23,6 @@ from memrouter.observability.metrics import Metrics
 ROOT = Path(__file__).parent.parent
 
 NOT_IN_EFFECT: Mapping[str, str] = {
-    "global.stores.memory.milvus": "this version refuses `backend: milvus`",
     "global.stores.memory.quality_scoring": "nothing is pruned in this version",
     "global.stores.memory.consolidation": "nothing is consolidated in this version",
 }
@@ -116,6 +115,7 @@ def metrics_reference() -> str:
     metrics.watch_queue(depth=_zero, dropped=_zero, done=_zero, failed=_zero)
     metrics.watch_working_set(hits=_zero, misses=_zero, size=_zero)
     metrics.watch_embedding_cache(hits=_zero, misses=_zero)
+    metrics.watch_migration(phase=_zero, copied=_zero, remaining=_zero, dirty=_zero, failures=_zero)
     rows = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
     for metric, labels in _families(metrics):
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name

@@ -17,16 +17,23 @@ from memrouter.errors import EmbeddingError, StoreUnavailable
 from memrouter.jobs.queue import JobQueue
 from memrouter.jobs.tally import Tally
 from memrouter.memory.ids import IdFactory
+from memrouter.memory.item_weight import ItemWeight
+from memrouter.memory.reflect import ReflectionFilter
+from memrouter.memory.reflection_algorithms import ReflectionAlgorithms
+from memrouter.memory.rerank import RerankStage
 from memrouter.memory.retrieve import Retriever
+from memrouter.memory.rewrite import QueryRewriter
 from memrouter.memory.service import MemoryService
-from memrouter.memory.words import Analyzer
+from memrouter.memory.words import Analyzer, open_analyzer
 from memrouter.memory.working_set import WorkingSet
 from memrouter.memory.writer import FinishedTurn, TurnWriter
 from memrouter.models.memory import Scope
+from memrouter.models.turn import ModelChoice
 from memrouter.observability.metrics import Metrics
+from memrouter.rerankers.factory import open_reranker
 from memrouter.router.builtin.header_mutation import HeaderMutation
 from memrouter.router.builtin.memory_plugin import MemoryRecall
-from memrouter.router.builtin.memory_policies import RoutePolicies
+from memrouter.router.builtin.memory_policies import RoutePolicies, any_enabled
 from memrouter.router.builtin.system_prompt import SystemPrompt
 from memrouter.router.decision import DecisionEngine
 from memrouter.router.pipeline import Pipeline
@@ -41,6 +48,9 @@ from memrouter.stores.deferred import open_or_defer
 from memrouter.stores.factory import open_store
 from memrouter.stores.hot_cache import HotCache
 from memrouter.stores.instrumented import InstrumentedStore
+from memrouter.transfer.live_migration import PHASES, LiveMigration
+from memrouter.transfer.open_migration import open_migration
+from memrouter.transfer.own import OwnTransfer
 from memrouter.upstream.client import HttpUpstream
 
 logger = logging.getLogger(__name__)
@@ -62,8 +72,12 @@ class Runtime:
         catalog: The models that clients can name.
         pipeline: The way of a chat request.
         memory: The memory service; None where no route has memory.
+        migration: The move to another store; None where none is configured.
+        transfer: Export and import of a user's own memories; None where no route has memory.
         upstream: The model servers.
         default_threshold: The embedder's own threshold.
+        reflection: The filter of routes without settings of their own.
+        analyzer: Turns texts into index terms.
     """
 
     settings: Settings
@@ -72,29 +86,58 @@ class Runtime:
     catalog: ModelCatalog
     pipeline: Pipeline
     memory: MemoryService | None
+    migration: LiveMigration | None
+    transfer: OwnTransfer | None
     upstream: HttpUpstream
     default_threshold: float
+    reflection: ReflectionFilter
+    analyzer: Analyzer
     _embedder: InstrumentedEmbedder
 
-    def __init__(self, settings: Settings, *, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        algorithms: ReflectionAlgorithms | None = None,
+    ) -> None:
         self.settings = settings
         self.clock = clock
         self.metrics = Metrics()
         self.memory = None
+        self.migration = None
+        self.transfer = None
         self._rng = rng
+        self._algorithms = algorithms or ReflectionAlgorithms()
         self._resources = contextlib.AsyncExitStack()
         self._store: MemoryStore | None = None
         self._stopping_since: float | None = None
 
     @classmethod
-    async def open(cls, settings: Settings, *, env: Mapping[str, str], clock: Clock, rng: random.Random) -> Self:
+    async def open(
+        cls,
+        settings: Settings,
+        *,
+        env: Mapping[str, str],
+        clock: Clock,
+        rng: random.Random,
+        algorithms: ReflectionAlgorithms | None = None,
+    ) -> Self:
         """Return a router that can serve; ``aclose`` ends it.
+
+        Args:
+            settings: What to build.
+            env: Environment variables, for keys and models.
+            clock: Tells the time.
+            rng: Chooses among weighted models and backends.
+            algorithms: Reflection algorithms; None for memrouter's own and those of installed packages.
 
         Raises:
             ConfigError: A part cannot be built as configured.
             StoreError: The memory store cannot be opened.
         """
-        runtime = cls(settings, clock=clock, rng=rng)
+        runtime = cls(settings, clock=clock, rng=rng, algorithms=algorithms)
         try:
             await runtime._build(env)
         except BaseException:
@@ -138,9 +181,17 @@ class Runtime:
         settings, memory = self.settings, self.settings.memory
         tokens = await asyncio.to_thread(TokenCounter.load)
         embedder = await self._open_embedder(env, tokens)
-        policies = RoutePolicies(memory, settings.routing.decisions, default_threshold=self.default_threshold)
-        if policies.any_enabled:
-            self.memory = await self._open_memory(embedder)
+        policies = RoutePolicies(
+            memory,
+            settings.routing.decisions,
+            default_threshold=self.default_threshold,
+            algorithms=self._algorithms,
+            weigher=ItemWeight(tokens),
+        )
+        self.reflection = policies.general.reflection
+        self.analyzer = await open_analyzer(memory.retrieval.language)
+        if any_enabled(memory, settings.routing.decisions):
+            self.memory = await self._open_memory(embedder, reranking=await self._open_reranking(env))
         self.catalog = ModelCatalog(settings)
         self.upstream = HttpUpstream(
             settings, env=env, clock=self.clock, rng=self._rng, on_failover=self.metrics.failover
@@ -150,10 +201,10 @@ class Runtime:
         recall = MemoryRecall(
             service=self.memory,
             policies=policies,
-            tokens=tokens,
             metrics=self.metrics,
             clock=self.clock,
             max_seconds=memory.timeout_ms / 1000,
+            rewriter=self._rewriter(tokens),
             store=turns.offer,
             count=accesses.note,
         )
@@ -182,11 +233,14 @@ class Runtime:
         self._embedder = InstrumentedEmbedder(cached, observer=self.metrics, clock=self.clock)
         return self._embedder
 
-    async def _open_memory(self, embedder: InstrumentedEmbedder) -> MemoryService:
+    async def _open_memory(self, embedder: InstrumentedEmbedder, *, reranking: RerankStage | None) -> MemoryService:
         memory = self.settings.memory
         opened = await self._open_store(embedder)
         self._resources.push_async_callback(opened.aclose)
-        cached = await self._cached(opened)
+        cached = await self._cached(await self._migrating(opened, embedder))
+        if self.migration is not None:
+            self._resources.push_async_callback(self.migration.aclose, seconds=LEAST_DRAIN_SECONDS)
+            self.migration.start()
         self._store = store = InstrumentedStore(cached, observer=self.metrics, clock=self.clock)
         working_set = WorkingSet(max_bytes=memory.limits.working_set_bytes)
         self._resources.push_async_callback(working_set.aclose)
@@ -197,12 +251,42 @@ class Runtime:
             store=store,
             embedder=embedder,
             working_set=working_set,
-            analyzer=Analyzer(),
+            analyzer=self.analyzer,
             clock=self.clock,
             scan_limit=memory.limits.scan_limit,
         )
+        self.transfer = OwnTransfer(store=store, embedder=embedder, clock=self.clock)
         ids = IdFactory(self.clock, self._rng)
-        return MemoryService(store=store, embedder=embedder, retriever=retriever, clock=self.clock, ids=ids)
+        return MemoryService(
+            store=store, embedder=embedder, retriever=retriever, clock=self.clock, ids=ids, reranking=reranking
+        )
+
+    async def _open_reranking(self, env: Mapping[str, str]) -> RerankStage | None:
+        settings = self.settings.memory.reranker
+        reranker = await open_reranker(settings, env=env)
+        if reranker is None:
+            return None
+        self._resources.push_async_callback(reranker.aclose)
+        seconds = settings.timeout_ms / 1000
+        return RerankStage(
+            reranker, candidates=settings.candidates, max_seconds=seconds, observer=self.metrics, clock=self.clock
+        )
+
+    def _rewriter(self, tokens: TokenCounter) -> QueryRewriter | None:
+        """Return what rewrites queries; None where no model is meant for it."""
+        settings, models = self.settings.memory.query_rewrite, self.settings.providers.models
+        name = settings.model
+        meant = next((model for model in models if (model.name == name if name else model.role)), None)
+        if meant is None or not settings.enabled:
+            return None
+        return QueryRewriter(
+            self.upstream,
+            model=ModelChoice(meant.name, meant.upstream_name),
+            settings=settings,
+            tokens=tokens,
+            observer=self.metrics,
+            clock=self.clock,
+        )
 
     async def _open_store(self, embedder: InstrumentedEmbedder) -> MemoryStore:
         """Return the store; one on a server that is not there yet opens when it is."""
@@ -216,6 +300,25 @@ class Runtime:
             return await opened()
         promised = Capabilities(backend, info.dimension, info.model, exact=False)
         return await open_or_defer(opened, capabilities=promised, rng=self._rng)
+
+    async def _migrating(self, old: MemoryStore, embedder: InstrumentedEmbedder) -> MemoryStore:
+        """Return ``old``, or, where its memories move, the store that stands for both."""
+        memory, target = self.settings.memory, self.settings.memory.migration_target
+        if memory.migration is None or target is None:
+            return old
+        store, work = await open_migration(
+            old, memory.migration, target, info=embedder.info, clock=self.clock, rng=self._rng
+        )
+        self._resources.push_async_callback(store.aclose)
+        self.migration = work
+        self.metrics.watch_migration(
+            phase=lambda: PHASES.index(work.status.phase),
+            copied=lambda: work.status.copied,
+            remaining=lambda: work.status.total - work.status.copied,
+            dirty=lambda: work.status.dirty,
+            failures=lambda: work.status.failures,
+        )
+        return store
 
     async def _cached(self, inner: MemoryStore) -> MemoryStore:
         """Return ``inner`` behind the hot cache where one is configured."""

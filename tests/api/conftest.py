@@ -14,10 +14,15 @@ from memrouter.api.access import AccessMiddleware
 from memrouter.api.auth import Authenticator
 from memrouter.api.errors import install
 from memrouter.api.memories import memory_routes
+from memrouter.api.memory_search import MemorySearch
 from memrouter.config.memory import MemoryLimits, MemorySettings, SqliteSettings
 from memrouter.config.settings import AuthSettings
 from memrouter.embeddings.hashing import HashEmbedder
+from memrouter.embeddings.tokens import TokenCounter
 from memrouter.memory.ids import IdFactory
+from memrouter.memory.item_weight import ItemWeight
+from memrouter.memory.reflect import ReflectionFilter
+from memrouter.memory.reflection_algorithms import ReflectionAlgorithms
 from memrouter.memory.retrieve import Retriever
 from memrouter.memory.service import MemoryService
 from memrouter.memory.words import Analyzer
@@ -90,13 +95,24 @@ def bare_app(clock: ManualClock, metrics: Metrics) -> FastAPI:
 
 
 @pytest.fixture
-def build(bare_app: FastAPI, clock: ManualClock) -> Build:
+def reflection() -> ReflectionFilter:
+    return ReflectionFilter(
+        SETTINGS.reflection,
+        algorithm=ReflectionAlgorithms().find(SETTINGS.reflection.algorithm),
+        weigher=ItemWeight(TokenCounter.load()),
+    )
+
+
+@pytest.fixture
+def build(bare_app: FastAPI, clock: ManualClock, reflection: ReflectionFilter) -> Build:
     def built(service: MemoryService | None) -> FastAPI:
         routes = memory_routes(
             service=service,
             authenticator=Authenticator(AuthSettings(), clock=clock),
             settings=SETTINGS,
-            default_threshold=0.6,
+            search=MemorySearch(
+                settings=SETTINGS, default_threshold=0.6, reflection=reflection, analyzer=Analyzer(), clock=clock
+            ),
             max_body_bytes=MAX_BODY,
         )
         bare_app.include_router(routes)

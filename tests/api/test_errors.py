@@ -15,6 +15,7 @@ from memrouter import errors
 from memrouter.api.errors import error_body, error_kind, error_response
 from memrouter.errors import (
     BodyTooLarge,
+    DamagedData,
     EmbeddingError,
     InvalidRequest,
     MemoryConflict,
@@ -42,6 +43,7 @@ EXPECTED = [
     (UnknownModel("which"), 404, "invalid_request_error", "model_not_found"),
     (MemoryConflict(["a"]), 409, "invalid_request_error", "memory_conflict"),
     (BodyTooLarge("big"), 413, "invalid_request_error", "body_too_large"),
+    (DamagedData(7, "odd"), 422, "invalid_request_error", "damaged_data"),
     (SchemaMismatch("reindex /var/x.db"), 500, "server_error", "store_error"),
     (StoreError("odd /var/x.db"), 500, "server_error", "store_error"),
     (UpstreamUnreachable("down at db.internal"), 502, "server_error", "upstream_unreachable"),
@@ -69,7 +71,8 @@ def test_no_error_that_can_reach_a_client_is_without_a_rule() -> None:
     named = {
         kind
         for _, kind in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(kind, MemrouterError) and kind not in (MemrouterError, errors.ConfigError, errors.MissingExtra)
+        if issubclass(kind, MemrouterError)
+        and kind not in (MemrouterError, errors.ConfigError, errors.MissingExtra, errors.RerankError)
     }
     tried = {type(error) for error, *_ in EXPECTED}
     assert named - tried == {errors.RequestError}

@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from memrouter.cli.main import app
 from memrouter.config.memory import SqliteSettings
+from memrouter.stores.embedding_space import EmbeddingSpace
+from memrouter.stores.sqlite.reindex import SqliteReindexing
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.valkey import free_port
 
@@ -50,7 +52,7 @@ def test_vectors_of_another_model_in_the_file_are_broken(doctor: Doctor, tmp_pat
     outcome = doctor.sqlite(path)
     finding = outcome.of("sqlite vectors")
     assert (outcome.status, finding["level"]) == (2, "broken")
-    assert "wordllama-256 (256 numbers), configured is hash-64 (64 numbers)" in finding["seen"]
+    assert "wordllama-256 (256 numbers), but hash-64 (64 numbers) is configured" in finding["seen"]
     assert "embedding_model back to wordllama-256" in finding["fix"]
 
 
@@ -169,3 +171,24 @@ def test_json_names_the_worst_level_first(doctor: Doctor, tmp_path: Path) -> Non
     report = json.loads(result.stdout)
     assert report["level"] == "ok"
     assert set(report["findings"][0]) == {"check", "level", "seen", "why", "fix"}
+
+
+def test_a_reindex_under_way_is_a_warning_for_the_old_model_and_broken_for_the_new(
+    doctor: Doctor, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.db"
+    for model, dimension, level in (("hash-64", 64, "warning"), ("older", 64, "broken")):
+        path.unlink(missing_ok=True)
+        make_database(path, model=model, dimension=dimension)
+        target = EmbeddingSpace("hash-64", 64) if level == "broken" else EmbeddingSpace("newer", 8)
+        asyncio.run(begin_reindex(path, target))
+        finding = doctor.sqlite(path).of("sqlite vectors")
+        assert finding["level"] == level
+        assert f"a reindex to {target} is under way" in finding["seen"]
+        assert f"finish it with: {target.command}" in finding["fix"]
+
+
+async def begin_reindex(path: Path, target: EmbeddingSpace) -> None:
+    reindexing = await SqliteReindexing.open(SqliteSettings(path=str(path)), target=target)
+    assert await reindexing.begin()
+    await reindexing.aclose()

@@ -368,3 +368,14 @@ def test_a_hot_cache_that_answers_is_fine(doctor: Doctor, launch: Launch, tmp_pa
     cache = {"enabled": True, "address": f"127.0.0.1:{launch(search=False).port}", "db": 1}
     outcome = doctor.sqlite(tmp_path / "m.db", redis_cache=cache)
     assert (outcome.status, outcome.of("cache authentication")["level"]) == (0, "ok")
+
+
+def test_a_reindex_under_way_is_told(doctor: Doctor, launch: Launch) -> None:
+    server = launch(*AOF)
+    make_index(server)
+    command(
+        server, ["HSET", "~mem:meta", "reindex_model", "newer", "reindex_dimension", "8", "reindex_phase", "filling"]
+    )
+    finding = doctor.valkey(server.port).of("index vectors")
+    assert finding["level"] == "warning"
+    assert "memrouter reindex --embedding-model newer --dimension 8" in finding["fix"]

@@ -7,7 +7,7 @@ import pytest
 from memrouter.embeddings.hashing import HashEmbedder
 from memrouter.memory.corpus import INLINE_CHARS, Corpus, build_corpus
 from memrouter.memory.words import Analyzer
-from memrouter.models.memory import MemoryRecord, Source, Vector, unit
+from memrouter.models.memory import MemoryRecord, Vector, unit
 
 
 def vector(*numbers: float) -> Vector:
@@ -73,24 +73,11 @@ async def test_terms_of_unchanged_contents_are_taken_from_the_previous_corpus() 
     second = await corpus_of(
         memory("a", "cats purr"), memory("b", "dogs howl"), memory("c", "birds sing"), previous=first, analyzer=analyzer
     )
-    assert sorted(analyzer.analysed) == ["birds sing", "dogs howl"]
+    assert "cats purr" not in analyzer.analysed
+    assert {"birds sing", "dogs howl"} <= set(analyzer.analysed)
     fresh = await corpus_of(*second.records)
     assert second.terms == fresh.terms
     assert second.index.scores(["dog"]).tolist() == fresh.index.scores(["dog"]).tolist()
-
-
-async def test_turns_know_the_turns_beside_them_of_the_same_conversation_and_source() -> None:
-    corpus = await corpus_of(
-        memory("g", conversation_id="talk", turn_index=1),
-        memory("f", conversation_id="talk", turn_index=2),
-        memory("e", conversation_id="talk", turn_index=2),
-        memory("d", conversation_id="other", turn_index=3),
-        memory("c", conversation_id="talk", turn_index=3, source=Source.SESSION_WINDOW),
-        memory("b", conversation_id="talk"),
-        memory("a"),
-    )
-    assert corpus.turns.tolist() == [0, 1, 1, 3, 4, 5, 6]
-    assert corpus.neighbours.tolist() == [[-1, 1], [0, -1], [0, -1], [-1, -1], [-1, -1], [-1, -1], [-1, -1]]
 
 
 async def test_an_owner_without_memories_has_an_empty_corpus() -> None:

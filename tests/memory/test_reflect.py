@@ -1,143 +1,115 @@
+"""The filter between retrieval and injection."""
+
+import threading
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
-import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memrouter.config.memory import ReflectionSettings
+from memrouter.memory.drops import Drop, Dropped, Selection
 from memrouter.memory.hits import Hit
-from memrouter.memory.reflect import RECENCY_SHARE, BlockPatterns, Drop, Reflected, recency, reflect
-from memrouter.models.memory import MemoryRecord, Source, Vector, unit
+from memrouter.memory.reflect import INLINE_HITS, ReflectionFilter
+from memrouter.memory.reflection_algorithms import BUILT_IN, ReflectionAlgorithm
+from memrouter.models.memory import MemoryRecord
 
-DAY = 86_400_000
-NOW = 1000 * DAY
+from .hits import NOW, axis, hit
+
 HITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 500), st.integers(1, 30), st.integers(0, 3)), max_size=10)
 
 
-def axis(number: int) -> Vector:
-    vector = np.zeros(16, dtype=np.float32)
-    vector[number % 16] = 1
-    return vector
+class Words:
+    """Weighs a memory by its words, and notes what was counted."""
 
+    def __init__(self) -> None:
+        self.counted = 0
 
-def hit(memory_id: str, score: float = 0.8, *, days: float = 0, embedding: Vector | None = None, **fields: Any) -> Hit:
-    """Return a hit whose vector is far from that of hits with another last digit."""
-    created = int(NOW - days * DAY)
-    record = MemoryRecord(
-        id=memory_id,
-        user_id="ann",
-        content=fields.pop("content", f"text {memory_id}"),
-        embedding=axis(ord(memory_id[-1])) if embedding is None else embedding,
-        embedding_model="test",
-        created_at=created,
-        updated_at=created,
-        **fields,
-    )
-    return Hit(record, score, 0.0, score)
+    def at_most(self, record: MemoryRecord) -> int:
+        return len(record.content)
+
+    def count(self, record: MemoryRecord) -> int:
+        self.counted += 1
+        return words(record.content)
 
 
 def words(text: str) -> int:
     return len(text.split())
 
 
-def run(*hits: Hit, patterns: tuple[str, ...] = (), **settings: Any) -> Reflected:
-    return reflect(hits, ReflectionSettings(**settings), now=NOW, count_tokens=words, patterns=BlockPatterns(patterns))
+def run(
+    *hits: Hit,
+    patterns: tuple[str, ...] = (),
+    weigher: Words | None = None,
+    own: ReflectionAlgorithm | None = None,
+    **settings: Any,
+) -> Selection:
+    configured = ReflectionSettings(block_patterns=patterns, **settings)
+    algorithm = own or BUILT_IN[configured.algorithm]
+    return ReflectionFilter(configured, algorithm=algorithm, weigher=weigher or Words()).apply(hits, now=NOW)
 
 
-def ids(reflected: Reflected) -> list[str]:
-    return [hit.record.id for hit in reflected.hits]
+def ids(selection: Selection) -> list[str]:
+    return [hit.record.id for hit in selection.kept]
+
+
+def reasons(selection: Selection) -> dict[str, Drop]:
+    return {dropped.hit.record.id: dropped.reason for dropped in selection.dropped}
 
 
 def test_hits_without_faults_pass_in_order() -> None:
-    reflected = run(hit("a", 0.9), hit("b", 0.8), hit("c", 0.7))
-    assert ids(reflected) == ["a", "b", "c"]
-    assert reflected.dropped == {}
+    selection = run(hit("a", 0.9), hit("b", 0.8), hit("c", 0.7))
+    assert ids(selection) == ["a", "b", "c"]
+    assert selection.dropped == ()
 
 
-def test_a_newer_memory_passes_an_older_one_of_nearly_the_same_score() -> None:
-    assert ids(run(hit("old", 0.80, days=300), hit("new", 0.78))) == ["new", "old"]
-
-
-def test_an_old_but_exact_memory_stays_first() -> None:
-    assert ids(run(hit("old", 0.95, days=5000), hit("new", 0.80))) == ["old", "new"]
-
-
-def test_the_fused_order_is_kept_where_age_is_the_same() -> None:
-    assert ids(run(hit("a", 0.6), hit("b", 0.9), hit("c", 0.7))) == ["a", "b", "c"]
-
-
-def test_recency_takes_half_its_share_at_one_half_life_and_never_more_than_all() -> None:
-    assert recency(0, 30) == 1
-    assert recency(-5 * DAY, 30) == 1
-    assert recency(30 * DAY, 30) == pytest.approx(1 - RECENCY_SHARE / 2)
-    assert recency(1e6 * DAY, 30) == pytest.approx(1 - RECENCY_SHARE)
-
-
-def test_of_two_memories_that_say_the_same_the_better_stays() -> None:
-    near = unit(np.array([1, 0.2] + [0] * 14))
-    reflected = run(hit("a", 0.9, embedding=axis(0)), hit("b", 0.8, embedding=near), hit("c", 0.7, embedding=axis(5)))
-    assert ids(reflected) == ["a", "c"]
-    assert reflected.dropped == {Drop.DUPLICATE: 1}
-
-
-def test_the_duplicate_threshold_is_on_the_scale_of_vector_scores() -> None:
-    apart = unit(np.array([0.6, 0.8] + [0] * 14))  # cosine 0.6, score 0.8
-    pair = (hit("a", embedding=axis(0)), hit("b", embedding=apart))
-    assert ids(run(*pair, dedup_threshold=0.81)) == ["a", "b"]
-    assert ids(run(*pair, dedup_threshold=0.80)) == ["a"]
-
-
-def test_a_session_window_and_a_turn_it_contains_are_duplicates_either_way() -> None:
-    turn = hit("a", content="Q: my cat?\nA: Luna.")
-    window = hit("b", content="Q: hi\nA: yes\n---\nQ: my  cat?\nA: Luna.", source=Source.SESSION_WINDOW)
-    assert ids(run(turn, window)) == ["a"]
-    assert ids(run(window, turn)) == ["b"]
-    assert ids(run(window, hit("c", content="Q: my dog?"))) == ["b", "c"]
-
-
-def test_text_within_text_is_no_duplicate_without_a_session_window() -> None:
-    assert ids(run(hit("a", content="my cat is Luna, 5"), hit("b", content="my cat is Luna"))) == ["a", "b"]
-
-
-def test_a_blocked_memory_is_left_out_and_counted() -> None:
-    reflected = run(hit("a", content="my pin is 1234"), hit("b"), patterns=(r"\bpin\b", r"\d{16}"))
-    assert ids(reflected) == ["b"]
-    assert reflected.dropped == {Drop.BLOCKED: 1}
+def test_a_blocked_memory_is_left_out_with_its_reason() -> None:
+    selection = run(hit("a", content="my pin is 1234"), hit("b"), patterns=(r"\bpin\b", r"\d{16}"))
+    assert ids(selection) == ["b"]
+    assert reasons(selection) == {"a": Drop.BLOCKED}
 
 
 def test_a_blocked_memory_shadows_no_duplicate() -> None:
     same = axis(3)
-    reflected = run(hit("a", content="pin 1", embedding=same), hit("b", embedding=same), patterns=("pin",))
-    assert ids(reflected) == ["b"]
+    selection = run(hit("a", content="pin 1", embedding=same), hit("b", embedding=same), patterns=("pin",))
+    assert ids(selection) == ["b"]
 
 
-def test_a_pattern_out_of_time_blocks_the_memory_and_is_counted() -> None:
-    reflected = run(hit("a", content="a" * 5000 + "!"), hit("b"), patterns=(r"^(a|a|aa)+$",))
-    assert ids(reflected) == ["b"]
-    assert reflected.dropped == {Drop.PATTERN_TIMEOUT: 1}
+def test_a_pattern_out_of_time_keeps_its_memory_out() -> None:
+    selection = run(hit("a", content="a" * 5000 + "!"), hit("b"), patterns=(r"^(a|a|aa)+$",))
+    assert ids(selection) == ["b"]
+    assert reasons(selection) == {"a": Drop.PATTERN_TIMEOUT}
 
 
-def test_a_pattern_that_is_none_is_refused() -> None:
-    with pytest.raises(regex.error):
-        BlockPatterns(["(("])
+def test_a_duplicate_names_the_better_memory() -> None:
+    selection = run(hit("a", 0.9, embedding=axis(1)), hit("b", 0.8, embedding=axis(1)))
+    assert [(each.reason, each.of) for each in selection.dropped] == [(Drop.DUPLICATE, "a")]
 
 
 def test_the_budget_takes_whole_memories_and_tries_the_next_one() -> None:
-    reflected = run(
+    selection = run(
         hit("a", content="one two three"),
         hit("b", content="one two three four five six"),
         hit("c", content="one two"),
         max_inject_tokens=5,
     )
-    assert ids(reflected) == ["a", "c"]
-    assert reflected.dropped == {Drop.BUDGET: 1}
+    assert ids(selection) == ["a", "c"]
+    assert reasons(selection) == {"b": Drop.BUDGET}
+
+
+def test_nothing_is_counted_where_everything_fits_for_certain() -> None:
+    weigher = Words()
+    hits = (hit("a", content="1234"), hit("b", content="123456"))
+    assert ids(run(*hits, weigher=weigher, max_inject_tokens=10)) == ["a", "b"]
+    assert weigher.counted == 0
+    assert ids(run(*hits, weigher=weigher, max_inject_tokens=9)) == ["a", "b"]
+    assert weigher.counted == 2
 
 
 def test_switched_off_only_the_budget_applies() -> None:
     same = axis(3)
-    reflected = run(
+    selection = run(
         hit("a", 0.6, content="pin 1", embedding=same, days=900),
         hit("b", 0.7, content="pin 2", embedding=same),
         hit("c", content="far too many words for this"),
@@ -145,22 +117,87 @@ def test_switched_off_only_the_budget_applies() -> None:
         enabled=False,
         max_inject_tokens=4,
     )
-    assert ids(reflected) == ["a", "b"]
-    assert reflected.dropped == {Drop.BUDGET: 1}
+    assert ids(selection) == ["a", "b"]
+    assert reasons(selection) == {"c": Drop.BUDGET}
+
+
+def test_noop_keeps_order_and_duplicates_but_neither_patterns_nor_budget_are_off() -> None:
+    same = axis(3)
+    selection = run(
+        hit("old", 0.6, content="x y", embedding=same, days=900),
+        hit("new", 0.59, content="x z", embedding=same),
+        hit("pin", content="pin"),
+        hit("big", content="much too long for what is left"),
+        patterns=("pin",),
+        algorithm="noop",
+        max_inject_tokens=4,
+    )
+    assert ids(selection) == ["old", "new"]
+    assert reasons(selection) == {"pin": Drop.BLOCKED, "big": Drop.BUDGET}
+
+
+def test_an_algorithm_can_neither_add_nor_repeat_nor_lose_a_memory() -> None:
+    stranger = hit("stranger")
+
+    def careless(hits: Sequence[Hit], settings: ReflectionSettings, *, now: int) -> Selection:
+        first, second, *_ = hits
+        return Selection(
+            (second, stranger, second), (Dropped(first, Drop.DUPLICATE, "b"), Dropped(second, Drop.BUDGET))
+        )
+
+    selection = run(hit("a"), hit("b"), hit("c"), own=careless)
+    assert ids(selection) == ["b"]
+    assert reasons(selection) == {"a": Drop.DUPLICATE, "c": Drop.ALGORITHM}
+    assert len(selection.dropped) == 2
+
+
+@pytest.mark.parametrize(
+    ("count", "settings"),
+    [(3, {}), (INLINE_HITS + 1, {}), (3, {"block_patterns": ("pin",)}), (3, {"algorithm": "of another package"})],
+)
+async def test_it_gives_the_same_in_the_event_loop_and_in_a_thread(count: int, settings: dict[str, Any]) -> None:
+    configured = ReflectionSettings(max_inject_tokens=20, **settings)
+    chosen = ReflectionFilter(configured, algorithm=BUILT_IN["recency_semantic"], weigher=Words())
+    hits = [hit(f"m{number}", 1 - number / 1000) for number in range(count)]
+    assert ids(await chosen.select(hits, now=NOW)) == ids(chosen.apply(hits, now=NOW))
+
+
+@pytest.mark.parametrize(
+    ("count", "length", "settings", "inline"),
+    [
+        (3, 20, {}, True),
+        (3, 2000, {}, False),
+        (INLINE_HITS + 1, 1, {}, False),
+        (3, 20, {"block_patterns": ("pin",)}, False),
+        (3, 20, {"algorithm": "of another package"}, False),
+    ],
+)
+async def test_only_quick_work_is_done_in_the_event_loop(
+    count: int, length: int, settings: dict[str, Any], inline: bool
+) -> None:
+    threads: list[str] = []
+
+    def noting(hits: Sequence[Hit], settings: ReflectionSettings, *, now: int) -> Selection:
+        threads.append(threading.current_thread().name)
+        return Selection(tuple(hits))
+
+    chosen = ReflectionFilter(ReflectionSettings(**settings), algorithm=noting, weigher=Words())
+    await chosen.select([hit(f"m{number}", content="x" * length) for number in range(count)], now=NOW)
+    assert (threads == [threading.main_thread().name]) == inline
 
 
 @given(drawn=HITS, budget=st.integers(1, 60), threshold=st.floats(0.5, 1), enabled=st.booleans())
-def test_every_hit_is_kept_or_counted_and_the_budget_holds(
+def test_every_hit_is_kept_or_dropped_and_the_budget_holds(
     drawn: list[tuple[float, int, int, int]], budget: int, threshold: float, enabled: bool
 ) -> None:
     hits = [
         hit(f"m{i}", score, days=days, embedding=axis(group), content=" ".join(["w"] * length))
         for i, (score, days, length, group) in enumerate(drawn)
     ]
-    reflected = run(*hits, enabled=enabled, dedup_threshold=threshold, max_inject_tokens=budget)
-    assert len(reflected.hits) + sum(reflected.dropped.values()) == len(hits)
-    assert sum(words(kept.record.content) for kept in reflected.hits) <= budget
-    assert {id(kept) for kept in reflected.hits} <= {id(each) for each in hits}
+    selection = run(*hits, enabled=enabled, dedup_threshold=threshold, max_inject_tokens=budget)
+    dropped = [each.hit for each in selection.dropped]
+    assert sorted(map(id, (*selection.kept, *dropped))) == sorted(map(id, hits))
+    assert sum(words(kept.record.content) for kept in selection.kept) <= budget
     if enabled and threshold > 0.5:
-        groups = [int(kept.record.embedding.argmax()) for kept in reflected.hits]
+        groups = [int(kept.record.embedding.argmax()) for kept in selection.kept]
         assert len(groups) == len(set(groups))

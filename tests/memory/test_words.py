@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memrouter.memory import words
-from memrouter.memory.words import ENGLISH_STOP_WORDS, MAX_TOKEN_CHARS, Analyzer, tokenize
+from memrouter.memory.languages import ENGLISH_STOP_WORDS
+from memrouter.memory.words import MAX_TOKEN_CHARS, Analyzer, tokenize
 
 ANY_TEXT = st.text(st.characters())  # surrogates and control characters included
 

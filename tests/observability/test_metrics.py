@@ -44,6 +44,12 @@ def test_every_event_has_its_own_name(metrics: Metrics) -> None:
     metrics.memory_status("used", "personalized_route")
     metrics.retrieval(seconds=0.001, results=3)
     metrics.injected(3)
+    metrics.dropped("blocked")
+    metrics.reranked(outcome="ok", seconds=0.1)
+    metrics.reranked(outcome="skipped", seconds=0.0)
+    metrics.query_rewritten(outcome="rewritten", seconds=0.4)
+    metrics.query_rewritten(outcome="skipped", seconds=0.0)
+    metrics.rewrite_tokens(prompt=200, completion=12)
     metrics.stored(2)
     metrics.skipped("greeting")
     metrics.truncated(1)
@@ -57,6 +63,15 @@ def test_every_event_has_its_own_name(metrics: Metrics) -> None:
     expected = {
         "memrouter_upstream_seconds_count,backend=local,model=qwen3": 1,
         "memrouter_upstream_failovers_total,backend=local,model=qwen3": 1,
+        "memrouter_memories_dropped_total,reason=blocked": 1,
+        "memrouter_reranks_total,outcome=ok": 1,
+        "memrouter_reranks_total,outcome=skipped": 1,
+        "memrouter_rerank_seconds_count": 1,
+        "memrouter_query_rewrites_total,outcome=rewritten": 1,
+        "memrouter_query_rewrites_total,outcome=skipped": 1,
+        "memrouter_query_rewrite_seconds_count": 1,
+        "memrouter_query_rewrite_tokens_total,kind=prompt": 200,
+        "memrouter_query_rewrite_tokens_total,kind=completion": 12,
         "memrouter_memory_requests_total,decision=personalized_route,status=used": 1,
         "memrouter_retrieval_seconds_count": 1,
         "memrouter_retrieval_results_sum": 3,
@@ -87,6 +102,13 @@ def test_watched_values_are_read_when_they_are_asked_for(metrics: Metrics) -> No
     )
     metrics.watch_working_set(hits=lambda: values["hits"], misses=lambda: values["misses"], size=lambda: values["size"])
     metrics.watch_embedding_cache(hits=lambda: values["hits"], misses=lambda: values["misses"])
+    metrics.watch_migration(
+        phase=lambda: values["depth"],
+        copied=lambda: values["done"],
+        remaining=lambda: values["size"],
+        dirty=lambda: values["dropped"],
+        failures=lambda: values["misses"],
+    )
     assert samples(metrics)["memrouter_store_queue_depth"] == 3
     values["depth"] = 4
     found = samples(metrics)
@@ -98,6 +120,11 @@ def test_watched_values_are_read_when_they_are_asked_for(metrics: Metrics) -> No
     assert found["memrouter_working_set_misses_total"] == 2
     assert found["memrouter_working_set_bytes"] == 1024
     assert found["memrouter_embedding_cache_misses_total"] == 2
+    assert found["memrouter_migration_phase"] == 4
+    assert found["memrouter_migration_copied"] == 7
+    assert found["memrouter_migration_remaining"] == 1024
+    assert found["memrouter_migration_dirty_owners"] == 1
+    assert found["memrouter_migration_mirror_failures_total"] == 2
 
 
 def test_two_routers_count_apart_and_outside_the_global_registry(metrics: Metrics) -> None:

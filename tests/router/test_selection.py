@@ -120,3 +120,15 @@ async def test_router_without_models_says_how_to_add_one(requested: str) -> None
     with pytest.raises(UnknownModel, match=r"providers\.models"):
         choose(requested, models=())
     assert catalog(models=()).names() == ()
+
+
+def test_a_model_with_a_role_is_neither_the_default_nor_offered_but_can_be_named() -> None:
+    backend = [{"endpoint": "h:1"}]
+    models = [
+        {"name": "small", "role": "memory_rewrite", "backend_refs": backend},
+        {"name": "large", "backend_refs": backend},
+    ]
+    chooser = ModelCatalog(Settings.model_validate({"providers": {"models": models}}))
+    assert chooser.names() == ("auto", "MoM", "large")
+    assert chooser.choose("auto", None, random.Random(1)).name == "large"
+    assert chooser.choose("small", None, random.Random(1)).name == "small"

@@ -7,17 +7,22 @@ from typing import Any, cast
 
 import pytest
 
-from memrouter.config.memory import SqliteSettings
+from memrouter.config.memory import RedisCacheSettings, SqliteSettings
 from memrouter.errors import StoreUnavailable
 from memrouter.models.memory import MemoryRecord, Scope
+from memrouter.observability.metrics import Metrics
 from memrouter.stores import mirror as mirror_module
 from memrouter.stores.base import MemoryStore
+from memrouter.stores.cache_server import ValkeyCacheServer
+from memrouter.stores.cached import CachedStore
+from memrouter.stores.hot_cache import HotCache
 from memrouter.stores.migrating import MigratingStore
 from memrouter.stores.mirror import Mirror, generation
 from memrouter.stores.query import EVERYTHING, Candidates, Filter, ListQuery, MergeMode, Patch, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.clock import ManualClock
 from memrouter.testing.records import NOW, RecordFactory
+from memrouter.testing.valkey import ValkeyServer
 
 ALICE, BOB = Scope("alice"), Scope("bob")
 LATER = NOW + 1_000_000
@@ -290,3 +295,28 @@ async def test_a_write_does_not_wait_for_a_new_store_that_hangs(
     await house.store.create([make.make("likes tea")])
     assert house.mirror.owes("alice")
     assert await house.contents() == ["likes tea"]
+
+
+async def test_what_the_hot_cache_holds_is_never_outdated_by_the_switch(
+    house: House, make: RecordFactory, shared_server: ValkeyServer
+) -> None:
+    settings = RedisCacheSettings(enabled=True, address=f"127.0.0.1:{shared_server.port}", key_prefix="migrating:")
+    metrics = Metrics()
+    cache = HotCache(await ValkeyCacheServer.open(settings), observer=metrics, clock=house.clock)
+    cached = CachedStore(house.store, cache, settings, name="migrating", observer=metrics)
+
+    async def contents() -> list[str]:
+        return sorted(record.content for record in (await cached.search(ALICE, WHOLE)).records or ())
+
+    await cached.create([make.make("likes tea")])
+    assert await contents() == ["likes tea"]
+    await house.move("alice")
+    assert await contents() == ["likes tea"]
+    await house.old.store.create([make.make("likes jam")])  # by another router
+    assert await contents() == ["likes jam", "likes tea"]
+    assert await house.mirror.sync("alice")
+    assert await contents() == ["likes jam", "likes tea"]
+    house.store.leave()
+    await house.old.store.delete(ALICE, EVERYTHING)
+    assert await contents() == []
+    await cache.aclose()

@@ -11,6 +11,8 @@ from memrouter.api.catalog import catalog_routes
 from memrouter.api.chat import ChatEndpoint, chat_routes
 from memrouter.api.errors import install
 from memrouter.api.memories import memory_routes
+from memrouter.api.memory_search import MemorySearch
+from memrouter.api.memory_transfer import memory_transfer_routes
 from memrouter.api.readiness import Check, Readiness
 from memrouter.config.settings import Listener
 from memrouter.errors import Overloaded
@@ -46,11 +48,22 @@ def create_app(runtime: Runtime, listener: Listener) -> FastAPI:
     )
     app.include_router(chat_routes(chat))
     app.include_router(
+        memory_transfer_routes(
+            transfer=runtime.transfer, authenticator=authenticator, limits=runtime.settings.memory.limits
+        )
+    )
+    app.include_router(
         memory_routes(
             service=runtime.memory,
             authenticator=authenticator,
             settings=runtime.settings.memory,
-            default_threshold=runtime.default_threshold,
+            search=MemorySearch(
+                settings=runtime.settings.memory,
+                default_threshold=runtime.default_threshold,
+                reflection=runtime.reflection,
+                analyzer=runtime.analyzer,
+                clock=runtime.clock,
+            ),
             max_body_bytes=server.max_body_bytes,
         )
     )
@@ -60,6 +73,7 @@ def create_app(runtime: Runtime, listener: Listener) -> FastAPI:
             readiness=Readiness(_checks(runtime), clock=runtime.clock),
             metrics=runtime.metrics,
             clock=runtime.clock,
+            migration=runtime.migration,
         )
     )
     return app
@@ -70,9 +84,12 @@ def _checks(runtime: Runtime) -> list[Check]:
         if runtime.stopping:
             raise Overloaded("the router is shutting down")
 
-    return [
+    checks = [
         Check("accepting_requests", accepting),
         Check("memory_store", runtime.check_store, required=False),
         Check("embedder", runtime.check_embedder, required=False),
         Check("upstream", runtime.upstream.check, required=False),
     ]
+    if runtime.migration is not None:
+        checks.append(Check("memory_migration", runtime.migration.check, required=False))
+    return checks

@@ -56,6 +56,41 @@ async def read_body(request: Request, limit: int) -> bytes:
     raise _too_large(limit)
 
 
+class BodyStream:
+    """The body of a request as it comes, never held whole; to be gone through once.
+
+    Args:
+        request: Its body must not have been read yet.
+        limit: Most bytes.
+    """
+
+    def __init__(self, request: Request, limit: int) -> None:
+        self._announced = request.headers.get("content-length")
+        self._stream = request.stream()
+        self._limit = limit
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the body's chunks.
+
+        Raises:
+            BodyTooLarge: The body says that it is longer than the limit, before anything of it is read; or it turns
+                out to be.
+            InvalidRequest: The Content-Length header is not a number.
+        """
+        if _announced_length(self._announced) > self._limit:
+            raise _too_large(self._limit)
+        size = 0
+        async for chunk in self._stream:
+            size += len(chunk)
+            if size > self._limit:
+                raise _too_large(self._limit)
+            yield chunk
+
+    async def drain(self) -> None:
+        """Take what is left off the wire, for a second at most, so that the client can read why it was refused."""
+        await _drain(self._stream, self._limit * DRAIN_FACTOR)
+
+
 async def _drain(stream: AsyncIterator[bytes], most: int) -> None:
     """Take up to ``most`` bytes, for up to DRAIN_SECONDS, and throw them away."""
     with contextlib.suppress(TimeoutError):

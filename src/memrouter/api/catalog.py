@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Literal
 
 from fastapi import APIRouter
@@ -13,6 +14,7 @@ from memrouter.api.readiness import Readiness, Status, overall
 from memrouter.clock import Clock
 from memrouter.errors import UnknownModel
 from memrouter.observability.metrics import METRICS_CONTENT_TYPE, Metrics
+from memrouter.transfer.live_migration import LiveMigration, Phase
 
 
 class ModelCard(BaseModel):
@@ -45,15 +47,35 @@ class PartReport(BaseModel):
     detail: str
 
 
+class MigrationReport(BaseModel):
+    """How far the move of all memories to another store is."""
+
+    phase: Phase
+    copied: int
+    """Memories dealt with in this phase."""
+    total: int
+    dirty: int
+    """Users whose last writes have yet to be compared."""
+    failures: int
+    last_error: str
+
+
 class ReadinessReport(BaseModel):
     """Whether the router can serve: ``degraded`` says that it can, but without the parts named so."""
 
     status: Status
     checks: dict[str, PartReport]
+    migration: MigrationReport | None = None
+    """Only where memories move to another store."""
 
 
 def catalog_routes(
-    *, model_names: Callable[[], Sequence[str]], readiness: Readiness, metrics: Metrics, clock: Clock
+    *,
+    model_names: Callable[[], Sequence[str]],
+    readiness: Readiness,
+    metrics: Metrics,
+    clock: Clock,
+    migration: LiveMigration | None = None,
 ) -> APIRouter:
     """Return the routes.
 
@@ -62,6 +84,7 @@ def catalog_routes(
         readiness: Says whether the router can serve.
         metrics: What ``/metrics`` shows.
         clock: Read once, for the models' ``created``.
+        migration: The move to another store, which ``/ready`` tells of.
     """
     router = APIRouter()
     created = clock.now_ms() // 1000
@@ -92,8 +115,10 @@ def catalog_routes(
         report = ReadinessReport(
             status=overall(results),
             checks={name: PartReport(status=result.status, detail=result.detail) for name, result in results.items()},
+            migration=None if migration is None else MigrationReport(**asdict(migration.status)),
         )
-        return JSONResponse(report.model_dump(), 503 if report.status == "failed" else 200)
+        body = report.model_dump(mode="json", exclude_none=True)
+        return JSONResponse(body, 503 if report.status == "failed" else 200)
 
     @router.get("/metrics", tags=["operation"], summary="Metrics for Prometheus", response_class=Response)
     async def show_metrics() -> Response:

@@ -21,6 +21,7 @@ from starlette.types import Scope
 from memrouter.api.body import invalid_request
 from memrouter.errors import (
     BodyTooLarge,
+    DamagedData,
     EmbeddingError,
     InvalidRequest,
     MemoryConflict,
@@ -79,6 +80,7 @@ _CLOSE: Final = {"connection": "close"}
 
 # Looked up along the class hierarchy, so a subclass without a rule of its own takes its parent's.
 _RULES: Final[Mapping[type[BaseException], _Rule]] = {
+    DamagedData: _Rule(422, "invalid_request_error", "damaged_data", _CLOSE),
     InvalidRequest: _Rule(400, "invalid_request_error", "invalid_request"),
     Unauthenticated: _Rule(401, "authentication_error", "unauthenticated"),
     NotFound: _Rule(404, "invalid_request_error", "not_found"),

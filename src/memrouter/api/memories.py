@@ -1,7 +1,6 @@
 """``/v1/memory``: a user's own memories, to look at, add, find, change and delete. Thin over the memory service."""
 
 import asyncio
-from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -11,25 +10,23 @@ from starlette.requests import Request
 
 from memrouter.api.auth import Authenticator
 from memrouter.api.body import THREAD_FROM_BYTES, decode_json, describe_body, read_body, read_form
+from memrouter.api.caller import memory_off, own_scope
 from memrouter.api.errors import ErrorBody
-from memrouter.api.memory_forms import ListParams, MemoryChange, NewMemories, NewMemory, Search, TypeParams
+from memrouter.api.memory_forms import DeleteParams, ListParams, MemoryChange, NewMemories, NewMemory, Search
+from memrouter.api.memory_search import MemorySearch
 from memrouter.api.memory_views import (
     AddedMemories,
     Deleted,
     DeletedMany,
-    HitView,
     MemoryPage,
     MemoryView,
+    ReceiptView,
     SearchResult,
     Stats,
 )
-from memrouter.config.memory import MemoryPluginSettings, MemorySettings
-from memrouter.errors import InvalidRequest, NotFound, Unauthenticated
-from memrouter.memory.explain import explain
-from memrouter.memory.hits import Recall
-from memrouter.memory.policy import RecallPolicy, resolve_policy
+from memrouter.config.memory import MemorySettings
+from memrouter.errors import InvalidRequest
 from memrouter.memory.service import MemoryService
-from memrouter.memory.words import Analyzer
 from memrouter.models.memory import MAX_ID_CHARS, Scope
 
 DEFAULT_PAGE: Final = 20
@@ -55,8 +52,8 @@ class MemoryEndpoints:
     Args:
         service: None where memory is switched off.
         authenticator: Says whose memories are meant.
-        settings: Defaults of a search and limits.
-        default_threshold: The embedder's own threshold.
+        settings: Limits.
+        search: Finds.
         max_body_bytes: Largest body that is read.
     """
 
@@ -66,15 +63,14 @@ class MemoryEndpoints:
         service: MemoryService | None,
         authenticator: Authenticator,
         settings: MemorySettings,
-        default_threshold: float,
+        search: MemorySearch,
         max_body_bytes: int,
     ) -> None:
         self._service = service
         self._authenticator = authenticator
         self._settings = settings
-        self._default_threshold = default_threshold
+        self._search = search
         self._max_body_bytes = max_body_bytes
-        self._analyzer = Analyzer()
 
     async def list_page(self, request: Request, params: Annotated[ListParams, Query()]) -> MemoryPage:
         """Newest first. `total` counts all pages; pass `next_cursor` as `cursor` for the next one."""
@@ -121,22 +117,22 @@ class MemoryEndpoints:
         await service.forget(scope, _checked_id(memory_id))
         return Deleted(message="Memory deleted successfully")
 
-    async def delete_all(self, request: Request, params: Annotated[TypeParams, Query()]) -> DeletedMany:
+    async def delete_all(self, request: Request, params: Annotated[DeleteParams, Query()]) -> DeletedMany:
         """Removes all of the caller's memories in this project, or those of the given types."""
         service, scope = self._open(request)
-        count = await service.forget_all(scope, params.types)
-        return DeletedMany(message=f"Deleted {count} memories", deleted=count)
+        if not params.receipt:
+            count = await service.forget_all(scope, params.types)
+            return DeletedMany(message=f"Deleted {count} memories", deleted=count)
+        receipt = await service.erase(scope, params.types)
+        return DeletedMany(
+            message=f"Deleted {receipt.count} memories", deleted=receipt.count, receipt=ReceiptView.of(receipt)
+        )
 
     async def search(self, request: Request) -> SearchResult:
         """As the router searches for a chat request, before its reflection filter; does not count as an access."""
         service, scope = self._open(request)
         form = await read_form(request, Search, self._max_body_bytes)
-        policy = self._policy(form)
-        recall = await service.recall(scope, form.query, policy)
-        hits = await asyncio.to_thread(self._explained, form, policy, recall) if form.explain else _bare(recall)
-        return SearchResult(
-            memories=hits, best_miss=recall.best_miss, considered=recall.considered, threshold=policy.threshold
-        )
+        return await self._search.run(service, scope, form)
 
     async def stats(self, request: Request) -> Stats:
         """Counts of what is visible: neither superseded nor expired."""
@@ -150,35 +146,10 @@ class MemoryEndpoints:
             Unauthenticated: No trusted party says who is calling.
             NotFound: Memory is switched off.
         """
-        scope = self._authenticator.identify(request.scope["headers"], request.scope.get("client")).scope
-        if scope is None:
-            header = self._authenticator.user_header
-            raise Unauthenticated(f"nobody is identified; a trusted proxy must send {header}", param=header)
+        scope = own_scope(request, self._authenticator)
         if self._service is None:
-            raise NotFound(
-                "memory is switched off on this server; set global.stores.memory.enabled to true",
-                code="memory_disabled",
-            )
+            raise memory_off()
         return self._service, scope
-
-    def _policy(self, form: Search) -> RecallPolicy:
-        if form.limit is not None:
-            _at_most(form.limit, self._settings.limits.list_page, "limit")
-        own = MemoryPluginSettings(
-            retrieval_limit=form.limit,
-            similarity_threshold=form.threshold,
-            hybrid_search=form.hybrid_search,
-            hybrid_mode=form.hybrid_mode,
-            adaptive_threshold=form.adaptive_threshold,
-        )
-        recall = resolve_policy(self._settings, own, default_threshold=self._default_threshold).recall
-        return replace(recall, types=frozenset(form.types)) if form.types else recall
-
-    def _explained(self, form: Search, policy: RecallPolicy, recall: Recall) -> list[HitView]:
-        return [
-            HitView.found(hit, explain(hit, form.query, threshold=policy.threshold, analyzer=self._analyzer))
-            for hit in recall.hits
-        ]
 
 
 def memory_routes(
@@ -186,7 +157,7 @@ def memory_routes(
     service: MemoryService | None,
     authenticator: Authenticator,
     settings: MemorySettings,
-    default_threshold: float,
+    search: MemorySearch,
     max_body_bytes: int,
 ) -> APIRouter:
     """Return the routes; the arguments are those of ``MemoryEndpoints``."""
@@ -194,7 +165,7 @@ def memory_routes(
         service=service,
         authenticator=authenticator,
         settings=settings,
-        default_threshold=default_threshold,
+        search=search,
         max_body_bytes=max_body_bytes,
     )
     identity = APIKeyHeader(
@@ -208,7 +179,13 @@ def memory_routes(
     everything, one = "/v1/memory", "/v1/memory/{memory_id}"
     add = router.add_api_route
     add(everything, end.list_page, methods=["GET"], summary="List memories")
-    add(everything, end.delete_all, methods=["DELETE"], summary="Delete all memories, or those of some types")
+    add(
+        everything,
+        end.delete_all,
+        methods=["DELETE"],
+        summary="Delete all memories, or those of some types",
+        response_model_exclude_none=True,
+    )
     add(
         everything,
         end.add,
@@ -246,10 +223,6 @@ def _decode_new(body: bytes) -> list[NewMemory]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         many = False  # Not an object: the form says what is wrong.
     return decode_json(body, NewMemories).memories if many else [decode_json(body, NewMemory)]
-
-
-def _bare(recall: Recall) -> list[HitView]:
-    return [HitView.found(hit, None) for hit in recall.hits]
 
 
 async def _refuse_query(request: Request) -> None:

@@ -60,19 +60,19 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Types = Annotated[list[MemoryType], BeforeValidator(_split), Field(description="Repeatable, or separated by commas")]
 
 
-class _Input(BaseModel):
+class Input(BaseModel):
     """Input that is refused where a field is unknown; nobody can name another owner."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class _Form(_Input):
+class _Form(Input):
     """A JSON body: values of the right JSON type only."""
 
     model_config = ConfigDict(strict=True)
 
 
-class TypeParams(_Input):
+class TypeParams(Input):
     """Query parameters of the routes that work on types of memory."""
 
     type: Types = Field(default_factory=list)
@@ -81,6 +81,13 @@ class TypeParams(_Input):
     def types(self) -> frozenset[MemoryType]:
         """Return the types that are meant: all of them where none is named."""
         return frozenset(self.type or MemoryType)
+
+
+class DeleteParams(TypeParams):
+    """Query parameters of deleting many."""
+
+    receipt: bool = False
+    """Whether the answer proves which memories went."""
 
 
 class ListParams(TypeParams):

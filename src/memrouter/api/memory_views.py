@@ -7,7 +7,8 @@ from pydantic import BaseModel, PlainSerializer
 
 from memrouter.api.memory_forms import NEVER_MS
 from memrouter.memory.drafts import MAX_TIME_MS
-from memrouter.memory.explain import Explanation
+from memrouter.memory.erasure import Receipt
+from memrouter.memory.explain import Candidate, Explanation, NearMiss
 from memrouter.memory.hits import Hit
 from memrouter.models.memory import MemoryRecord, MemoryType, Source, Trust
 from memrouter.stores.query import ScopeStats
@@ -106,6 +107,86 @@ class AddedMemories(BaseModel):
     memories: list[MemoryView]
 
 
+class NearMissView(BaseModel):
+    """The best memory that fell short of the threshold."""
+
+    id: str
+    score: float
+    threshold: float
+    short_by: float
+
+    @classmethod
+    def of(cls, miss: NearMiss) -> "NearMissView":
+        """Return the view of a near miss."""
+        return cls(id=miss.id, score=miss.score, threshold=miss.threshold, short_by=miss.short_by)
+
+
+class SignalView(BaseModel):
+    """What one signal says about a memory."""
+
+    name: str
+    """``vector``, ``words`` and so on; ``fused``: the order before a reranker."""
+    value: float | None
+    """Null where a signal is an order only."""
+    rank: int | None
+    """Place by this signal alone, from 1."""
+    move: int | None
+    """By how many places the final order has the memory higher; negative = lower."""
+
+
+class CandidateView(BaseModel):
+    """What became of one memory on its way into a prompt."""
+
+    id: str
+    content: str
+    created_at: Moment
+    rank: int
+    """Place in the final order of ranking, from 1."""
+    value: float
+    """What that order comes from; comparable within one search only."""
+    score: float
+    """What was compared with the threshold."""
+    margin: float
+    """How far ``score`` lies above the threshold; negative = below."""
+    signals: list[SignalView]
+    recency: float
+    """Factor of its age in the reflection filter."""
+    matched_terms: list[str]
+    place: int | None
+    """Where it would stand among the injected memories, from 1."""
+    dropped: str | None
+    """Why it would not be injected: ``threshold``, ``gap``, ``limit``, ``duplicate``, ``blocked``,
+    ``pattern_timeout``, ``algorithm`` or ``budget``."""
+    duplicate_of: str | None
+
+    @classmethod
+    def of(cls, candidate: Candidate, *, threshold: float) -> "CandidateView":
+        """Return the view of a candidate."""
+        traced = candidate.traced
+        names = dict.fromkeys((*traced.parts, *candidate.moves))
+        signals = [
+            SignalView(
+                name=name, value=traced.parts.get(name), rank=traced.ranks.get(name), move=candidate.moves.get(name)
+            )
+            for name in names
+        ]
+        return cls(
+            id=traced.record.id,
+            content=traced.record.content,
+            created_at=traced.record.created_at,
+            rank=traced.ranks["final"],
+            value=traced.value,
+            score=traced.score,
+            margin=traced.score - threshold,
+            signals=signals,
+            recency=candidate.recency,
+            matched_terms=list(candidate.matched_terms),
+            place=candidate.place,
+            dropped=candidate.dropped,
+            duplicate_of=candidate.duplicate_of,
+        )
+
+
 class SearchResult(BaseModel):
     """What a search found, best first."""
 
@@ -115,6 +196,12 @@ class SearchResult(BaseModel):
     considered: int
     """How many memories were ranked."""
     threshold: float
+    near_miss: NearMissView | None = None
+    """With ``explain``: the memory that ``best_miss`` is the score of."""
+    candidates: list[CandidateView] | None = None
+    """With ``explain``: the best 50 of those that were ranked, with every hit and the near miss, in the final order."""
+    omitted: int | None = None
+    """With ``explain``: how many more were ranked."""
 
 
 class Deleted(BaseModel):
@@ -124,10 +211,26 @@ class Deleted(BaseModel):
     message: str
 
 
+class ReceiptView(BaseModel):
+    """What was erased, without saying what it was."""
+
+    count: int
+    erased_at: Moment
+    sha256: str
+    """Over the ids of the erased memories, sorted, each followed by a line end; 64 hex digits."""
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> "ReceiptView":
+        """Return the view of a receipt."""
+        return cls(count=receipt.count, erased_at=receipt.erased_at, sha256=receipt.sha256)
+
+
 class DeletedMany(Deleted):
     """Memories are gone."""
 
     deleted: int
+    receipt: ReceiptView | None = None
+    """Only with ``receipt=true``."""
 
 
 class Stats(BaseModel):

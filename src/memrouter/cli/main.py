@@ -8,7 +8,13 @@ from memrouter import __version__
 from memrouter.cli.config import config_app
 from memrouter.cli.demo import demo
 from memrouter.cli.doctor import doctor
+from memrouter.cli.eval import eval_app
+from memrouter.cli.export import export
+from memrouter.cli.import_ import import_memories
 from memrouter.cli.index import index_app
+from memrouter.cli.memory import memory_app
+from memrouter.cli.migrate import migrate
+from memrouter.cli.reindex import reindex
 from memrouter.cli.serve import serve
 
 app = typer.Typer(
@@ -20,8 +26,14 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(demo)
 app.command()(doctor)
+app.command()(export)
+app.command("import")(import_memories)
+app.command()(migrate)
+app.command()(reindex)
 app.add_typer(config_app, name="config")
+app.add_typer(eval_app, name="eval")
 app.add_typer(index_app, name="index")
+app.add_typer(memory_app, name="memory")
 
 
 def _version(wanted: bool) -> None:

@@ -10,13 +10,14 @@ from memrouter.config.settings import Settings
 from memrouter.doctor.embedder import look_at_embedder
 from memrouter.doctor.findings import broken, ok, warning
 from memrouter.doctor.hot_cache import examine_hot_cache
+from memrouter.doctor.milvus import examine_milvus
 from memrouter.doctor.reach import Report
 from memrouter.doctor.sqlite import sqlite_findings
 from memrouter.doctor.upstreams import upstream_findings
 from memrouter.doctor.valkey import ValkeyExamination
 from memrouter.embeddings.base import EmbedderInfo
 from memrouter.errors import ConfigError
-from memrouter.router.builtin.memory_policies import RoutePolicies
+from memrouter.router.builtin.memory_policies import any_enabled
 
 
 async def examine(config: Path | None, *, env: Mapping[str, str], clock: Clock, report: Report) -> None:
@@ -32,7 +33,7 @@ async def examine(config: Path | None, *, env: Mapping[str, str], clock: Clock, 
     if settings is None:
         return
     memory = settings.memory
-    if not RoutePolicies(memory, settings.routing.decisions, default_threshold=0).any_enabled:
+    if not any_enabled(memory, settings.routing.decisions):
         report(ok("memory", "switched off in every route; store and cache are not looked at"))
     else:
         await _memory(settings, env=env, clock=clock, report=report)
@@ -85,11 +86,4 @@ async def _store(settings: Settings, embedder: EmbedderInfo | None, *, clock: Cl
         case "valkey":
             await ValkeyExamination(memory, embedder, report=report, clock=clock).run()
         case "milvus":
-            report(
-                broken(
-                    "store",
-                    "backend milvus is configured, which this version does not have",
-                    why="the router does not start",
-                    fix="set global.stores.memory.backend to sqlite or valkey",
-                )
-            )
+            await examine_milvus(memory, embedder, report=report)

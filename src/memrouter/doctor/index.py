@@ -1,14 +1,16 @@
 """Whether the search index is there, fits the configuration and is complete."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from memrouter.config.memory import ValkeySettings
 from memrouter.doctor.address import ServerAddress
 from memrouter.doctor.findings import Finding, broken, ok, warning
 from memrouter.doctor.resp import Refused, RespConnection
+from memrouter.doctor.vectors import vector_findings
 from memrouter.embeddings.base import EmbedderInfo
 from memrouter.errors import MemrouterError
+from memrouter.stores.embedding_space import EmbeddingSpace
 from memrouter.stores.valkey.errors import refused
 from memrouter.stores.valkey.index_info import FoundIndex, as_mapping, parse_info
 from memrouter.stores.valkey.keys import Keys
@@ -39,9 +41,10 @@ async def look_at_index(
     try:
         meta = _words(await connection.run(["HGETALL", Keys(settings.collection_prefix).meta]))
         found = await _find(connection, settings, address)
+        vectors = list(vector_findings("index vectors", meta, embedder, place=str(address))) if meta else []
         if found is None:
             kept = bool(meta) or await _has_keys(connection, settings)
-            return IndexLook((*vector_findings(meta, embedder), absent_finding(settings, kept=kept)))
+            return IndexLook((*vectors, absent_finding(settings, kept=kept)))
     except MemrouterError as error:
         unread = broken(
             CHECK,
@@ -51,7 +54,8 @@ async def look_at_index(
         )
         return IndexLook((unread,))
     schema = IndexSchema.from_settings(settings, dimension=embedder.dimension)
-    findings = (*vector_findings(meta, embedder), *index_findings(found, schema, address))
+    command = EmbeddingSpace(embedder.model, embedder.dimension).command
+    findings = (*vectors, *index_findings(found, schema, address, reindex=command))
     return IndexLook(findings, found, claimed=bool(meta))
 
 
@@ -67,31 +71,26 @@ def absent_finding(settings: ValkeySettings, *, kept: bool) -> Finding:
     )
 
 
-def vector_findings(meta: Mapping[str, str], embedder: EmbedderInfo) -> Iterator[Finding]:
-    """Yield whether the kept vectors are of the configured embedder; ``meta`` is what the routers wrote down."""
-    model, dimension = meta.get("embedding_model", embedder.model), meta.get("dimension", str(embedder.dimension))
-    if (model, dimension) != (embedder.model, str(embedder.dimension)):
-        yield broken(
-            "index vectors",
-            f"the store keeps vectors of {model} ({dimension} numbers), configured is {embedder.model} "
-            f"({embedder.dimension} numbers)",
-            why="vectors of two models or dimensions cannot be compared; the router refuses to start",
-            fix=f"set global.stores.memory.embedding_model back to {model}, or run: "
-            + REINDEX.replace("MODEL", embedder.model),
-        )
+def index_findings(
+    found: FoundIndex, schema: IndexSchema, address: ServerAddress, *, reindex: str = REINDEX
+) -> Iterator[Finding]:
+    """Yield every difference to the configuration, and whether the index is complete.
 
-
-def index_findings(found: FoundIndex, schema: IndexSchema, address: ServerAddress) -> Iterator[Finding]:
-    """Yield every difference to the configuration, and whether the index is complete."""
+    Args:
+        found: The index as it is.
+        schema: As it should be.
+        address: Of the server, for commands.
+        reindex: The command that makes all vectors anew.
+    """
     differences = schema.differences(found)
     for difference in differences:
+        by_hand = f"{address.cli('FT.DROPINDEX', schema.name)} (keeps the memories; the router makes the index anew)"
         yield broken(
             CHECK,
             f"an index {schema.name} exists already, but its {difference.what} is {difference.found}; configured is "
             f"{difference.wanted}",
             why="the router refuses an index that would answer wrongly",
-            fix=f"{difference.fix}; by hand: {address.cli('FT.DROPINDEX', schema.name)} (keeps the memories; the "
-            "router makes the index anew)",
+            fix=f"{difference.fix.replace(REINDEX, reindex)}; by hand: {by_hand}",
         )
     if differences:
         return

@@ -12,6 +12,7 @@ from typing import Final
 from memrouter.clock import Clock
 from memrouter.config.memory import SqliteSettings
 from memrouter.doctor.findings import Finding, broken, ok, warning
+from memrouter.doctor.vectors import vector_findings
 from memrouter.embeddings.base import EmbedderInfo
 from memrouter.stores.sqlite.connection import database_path
 from memrouter.stores.sqlite.errors import DriverError, translated
@@ -54,21 +55,6 @@ def log_finding(size: int, path: Path) -> Finding:
         seen,
         why="a reader that never ends keeps it from being emptied; reads become slow and the disk fills",
         fix=f"stop what else has the file open (fuser {path}), or restart the router",
-    )
-
-
-def vector_finding(meta: dict[str, str], path: Path, embedder: EmbedderInfo) -> Finding:
-    """Return whether the kept vectors are of the configured embedder; ``meta`` is the file's table of that name."""
-    model, dimension = meta.get("embedding_model", embedder.model), meta.get("dimension", str(embedder.dimension))
-    if (model, dimension) == (embedder.model, str(embedder.dimension)):
-        return ok("sqlite vectors", f"of {model}, {dimension} numbers")
-    return broken(
-        "sqlite vectors",
-        f"{path} keeps vectors of {model} ({dimension} numbers), configured is {embedder.model} "
-        f"({embedder.dimension} numbers)",
-        why="vectors of two models or dimensions cannot be compared; the router refuses to start",
-        fix=f"set global.stores.memory.embedding_model back to {model}, or run: memrouter reindex --embedding-model "
-        + embedder.model,
     )
 
 
@@ -139,7 +125,8 @@ def _content_findings(
     yield _integrity(connection, path, clock)
     if embedder is not None:
         meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-        yield vector_finding(meta, path, embedder)
+        good = ok("sqlite vectors", f"of {embedder.model}, {embedder.dimension} numbers")
+        yield from list(vector_findings(good.check, meta, embedder, place=str(path))) or [good]
 
 
 def _integrity(connection: sqlite3.Connection, path: Path, clock: Clock) -> Finding:

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from tokenizers import Tokenizer
 
-from memrouter.config.memory import EmbeddingEndpointSettings, MemorySettings
+from memrouter.config.api_keys import resolve_api_key
+from memrouter.config.memory import MemorySettings
 from memrouter.embeddings.base import Embedder
 from memrouter.embeddings.cached import CachedEmbedder
 from memrouter.embeddings.fastembed import load_fastembed
@@ -21,7 +22,8 @@ from memrouter.errors import ConfigError, ConfigProblem
 MODEL_VARIABLE = "MEMROUTER_EMBEDDING_MODEL"
 MODEL_DIR_VARIABLE = "MEMROUTER_MODEL_DIR"
 _SECTION = "global.stores.memory"
-_MODELS = ("wordllama", "openai", "hash", "bert", "sentence-transformers")
+MODELS = ("wordllama", "openai", "hash", "bert", "sentence-transformers")
+"""What ``embedding_model`` may be."""
 _FOREIGN_MODELS = ("mmbert", "qwen3", "gemma", "multimodal")
 
 _log = logging.getLogger(__name__)
@@ -73,7 +75,10 @@ async def _open(settings: MemorySettings, env: Mapping[str, str], tokenizer: Tok
         case "openai":
             endpoint = settings.embedding_endpoint
             _check_url(endpoint.base_url)
-            return OpenAIEmbedder(endpoint, api_key=_api_key(endpoint, env))
+            key = resolve_api_key(
+                endpoint, env=env, path=f"{_SECTION}.embedding_endpoint", whose="the embedding endpoint"
+            )
+            return OpenAIEmbedder(endpoint, api_key=key)
         case "hash":
             return HashEmbedder()
         case "bert":
@@ -91,7 +96,7 @@ def _unknown(name: str, *, from_env: bool) -> ConfigProblem:
         line=None,
         key=MODEL_VARIABLE if from_env else f"{_SECTION}.embedding_model",
         found=repr(name[:64]),
-        allowed=", ".join(_MODELS),
+        allowed=", ".join(MODELS),
         hint=f"{foreign}Serve it behind an OpenAI-compatible endpoint (embedding_model: openai with "
         f"embedding_endpoint), or use the bundled model ({MODEL_VARIABLE}=wordllama)",
     )
@@ -128,22 +133,3 @@ def _check_url(base_url: str) -> None:
                 )
             ]
         )
-
-
-def _api_key(endpoint: EmbeddingEndpointSettings, env: Mapping[str, str]) -> str | None:
-    name = endpoint.api_key_env
-    key = (endpoint.api_key.get_secret_value() or (env.get(name, "") if name else "")).strip()
-    if (name and not key) or not (key.isascii() and key.isprintable()):
-        raise ConfigError(
-            [
-                ConfigProblem(
-                    file="<environment>" if name else "<configuration>",
-                    line=None,
-                    key=name or f"{_SECTION}.embedding_endpoint.api_key",
-                    found="characters that no header may have" if key else "nothing",
-                    allowed="the key of the embedding endpoint, printable ASCII",
-                    hint=f"Set {name}, or leave api_key_env out" if name else "",
-                )
-            ]
-        )
-    return key or None

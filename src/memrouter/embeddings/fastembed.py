@@ -6,7 +6,7 @@ from memrouter.embeddings.base import EmbedderInfo
 from memrouter.embeddings.local import LocalEmbedder
 from memrouter.errors import ConfigError, ConfigProblem, MissingExtra
 
-_INFO = EmbedderInfo(model="all-MiniLM-L6-v2", dimension=384, default_threshold=0.65)
+_INFO = EmbedderInfo(model="all-MiniLM-L6-v2", dimension=384, default_threshold=0.69)
 
 
 def load_fastembed(model_dir: str | None) -> LocalEmbedder:

@@ -35,7 +35,7 @@ def load_sentence_transformers(model_dir: str | None) -> LocalEmbedder:
     name = Path(model_dir).resolve().name
     return LocalEmbedder(
         lambda texts: model.encode(texts, show_progress_bar=False),
-        info=EmbedderInfo(model=name, dimension=dimension, default_threshold=0.65),
+        info=EmbedderInfo(model=name, dimension=dimension, default_threshold=0.69),
     )
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memrouter.memory.lexical import LexicalIndex
+from memrouter.memory.provenance import Provenance, read_provenance
+from memrouter.memory.vector_space import VectorSpace
 from memrouter.memory.words import Analyzer
 from memrouter.models.memory import Matrix, MemoryRecord, Vector
 
@@ -27,23 +29,24 @@ class Corpus:
     Attributes:
         records: Newest first (``created_at``, then ``id``, both descending), so that a stable sort settles ties.
         terms: Index terms of each record.
+        analyzer: What turned the contents into terms; a question must be analysed alike.
         matrix: Vector of each record, shape (n, dimension).
+        space: The vectors with their mean taken out.
         index: Word index over the records.
+        provenance: Who said each record, when and beside what.
         expiry: When each record stops being visible, in milliseconds; 0 for one that was replaced.
-        turns: Number of the turn that each record belongs to, 0 to n - 1. Records of one conversation, source and
-            turn share it.
-        neighbours: Shape (n, 2): numbers of the turn before and of the turn after each record's own, -1 for none.
         generation: The owner's generation that the records stand for.
         nbytes: Estimate of the memory that all of it takes.
     """
 
     records: tuple[MemoryRecord, ...]
     terms: tuple[tuple[str, ...], ...]
+    analyzer: Analyzer
     matrix: Matrix
+    space: VectorSpace
     index: LexicalIndex
+    provenance: Provenance
     expiry: NDArray[np.int64]
-    turns: NDArray[np.int64]
-    neighbours: NDArray[np.int64]
     generation: int
     nbytes: int
 
@@ -67,7 +70,7 @@ async def build_corpus(
 
     Args:
         records: Of one owner, in any order.
-        analyzer: Turns their contents into terms.
+        analyzer: Turns their contents into terms, or finds the one that suits their language.
         generation: The owner's generation when they were read.
         previous: An earlier corpus; the terms of records whose content is as before are taken from it.
     """
@@ -76,8 +79,8 @@ async def build_corpus(
     # Indexing terms that are known already costs about an eighth of analysing and indexing new ones.
     work = new_chars + sum(len(record.content) for record in records) // 8
     if work <= INLINE_CHARS:
-        return _build(records, analyzer, generation, known)
-    return await asyncio.to_thread(_build, records, analyzer, generation, known)
+        return _build(records, analyzer, generation, previous)
+    return await asyncio.to_thread(_build, records, analyzer, generation, previous)
 
 
 def _known_terms(previous: Corpus | None) -> dict[str, tuple[str, ...]]:
@@ -87,23 +90,32 @@ def _known_terms(previous: Corpus | None) -> dict[str, tuple[str, ...]]:
 
 
 def _build(
-    records: Sequence[MemoryRecord], analyzer: Analyzer, generation: int, known: dict[str, tuple[str, ...]]
+    records: Sequence[MemoryRecord], analyzer: Analyzer, generation: int, previous: Corpus | None = None
 ) -> Corpus:
     ordered = tuple(sorted(records, key=lambda record: (record.created_at, record.id), reverse=True))
-    terms = _terms(ordered, analyzer, known)
+    suited = analyzer.suited_to([record.content for record in ordered])
+    same = previous is not None and previous.analyzer.language == suited.language
+    terms = _terms(ordered, suited, _known_terms(previous) if same else {})
     matrix: Matrix = np.stack([record.embedding for record in ordered]) if ordered else np.zeros((0, 0), np.float32)
     index = LexicalIndex(terms)
-    turns, neighbours = _turns(ordered)
+    provenance = read_provenance(ordered, terms, suited)
+    space = VectorSpace(matrix, provenance.neighbours)
     return Corpus(
         records=ordered,
         terms=terms,
+        analyzer=suited,
         matrix=matrix,
+        space=space,
         index=index,
+        provenance=provenance,
         expiry=np.fromiter(map(_expiry, ordered), dtype=np.int64, count=len(ordered)),
-        turns=turns,
-        neighbours=neighbours,
         generation=generation,
-        nbytes=_CORPUS_BYTES + sum(map(_size, ordered, terms)) + 2 * matrix.nbytes + index.nbytes,
+        nbytes=_CORPUS_BYTES
+        + sum(map(_size, ordered, terms))
+        + 2 * matrix.nbytes
+        + index.nbytes
+        + provenance.nbytes
+        + space.nbytes,
     )
 
 
@@ -126,20 +138,3 @@ def _expiry(record: MemoryRecord) -> int:
     if record.superseded_by is not None:
         return 0
     return _NEVER if record.expires_at is None else min(record.expires_at, _NEVER)
-
-
-def _turns(records: Sequence[MemoryRecord]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each record's turn, and the turns beside it; a turn goes by the position of its first record."""
-    numbers: dict[tuple[str, str, int], int] = {}
-    turns = [
-        position
-        if record.conversation_id is None or record.turn_index is None
-        else numbers.setdefault((record.conversation_id, record.source, record.turn_index), position)
-        for position, record in enumerate(records)
-    ]
-    beside = {
-        number: (numbers.get((conversation, source, turn - 1), -1), numbers.get((conversation, source, turn + 1), -1))
-        for (conversation, source, turn), number in numbers.items()
-    }
-    neighbours = [beside.get(turn, (-1, -1)) for turn in turns]
-    return np.asarray(turns, dtype=np.int64), np.asarray(neighbours, dtype=np.int64).reshape(-1, 2)

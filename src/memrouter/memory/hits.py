@@ -1,6 +1,8 @@
 """What retrieval brings back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from memrouter.models.memory import MemoryRecord
 
@@ -23,6 +25,27 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Traced:
+    """What ranking made of one candidate; only for an explanation.
+
+    Attributes:
+        record: The memory.
+        parts: Value of each signal by its name, such as ``vector``, ``words`` or ``neighbour``.
+        value: What the order comes from, higher is better.
+        score: What the threshold was compared with, as ``Hit.score``.
+        ranks: Place by each signal and by ``final``, from 1.
+        dropped: Why it is no hit; None for a hit.
+    """
+
+    record: MemoryRecord
+    parts: Mapping[str, float]
+    value: float
+    score: float
+    ranks: Mapping[str, int]
+    dropped: Literal["threshold", "gap", "limit", "duplicate"] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Recall:
     """The result of one retrieval.
 
@@ -30,8 +53,10 @@ class Recall:
         hits: Relevant memories, best first.
         considered: Number of memories that were ranked.
         best_miss: Highest ``score`` that fell short of the threshold; None if none did.
+        trace: Every candidate in the final order; empty where no explanation was asked for.
     """
 
     hits: tuple[Hit, ...]
     considered: int
     best_miss: float | None
+    trace: tuple[Traced, ...] = ()

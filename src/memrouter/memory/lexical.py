@@ -1,10 +1,13 @@
-"""BM25 over the texts of one corpus, as the share of a query's weight that each text holds."""
+"""BM25 over the texts of one corpus, term by term, and as the share of a query's weight that each text holds."""
 
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from memrouter.memory.spelling import Spelling
 
 K1 = 1.2
 """How fast repeats of a term stop counting; the value of Robertson and Zaragoza (2009) and of Lucene."""
@@ -12,6 +15,31 @@ B = 0.75
 """How much the length of a text counts, 0 to 1; same sources."""
 PRIOR_TEXTS = 10
 """Unseen texts assumed beside the corpus, so that words weigh sensibly for an owner of one or two memories."""
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """How much of each term of a query each text holds.
+
+    Attributes:
+        terms: The query's terms.
+        weights: Of the terms, shape (terms,): their idf; 0 and up.
+        held: Shape (terms, texts): min(1, bm25 / idf), 0 where the text lacks the term.
+        frequency: Number of texts that hold each term as it is spelled.
+    """
+
+    terms: tuple[str, ...]
+    weights: Values
+    held: Values
+    frequency: NDArray[np.int64]
+
+    def shares(self) -> Values:
+        """Return for each text the share of the query's weight that it holds, 0 to 1."""
+        total = float(self.weights.sum())
+        sums: Values = self.weights @ self.held
+        return (sums / total).clip(0.0, 1.0) if total > 0 else sums
 
 
 class LexicalIndex:
@@ -47,29 +75,46 @@ class LexicalIndex:
         self._idf = _idf(frequency, self._size)
         self._starts = np.concatenate(([0], np.cumsum(frequency)))
         self._texts = text_of.astype(np.int32)
-        self._weights = (self._idf[term_of] * saturation).astype(np.float32)
+        self._held = saturation.astype(np.float32)
+        self._spelling = Spelling(self._vocabulary)
 
     @property
     def nbytes(self) -> int:
         """Return an estimate of the memory it takes, vocabulary included."""
-        arrays = sum(array.nbytes for array in (self._idf, self._starts, self._texts, self._weights))
-        return arrays + sys.getsizeof(self._vocabulary) + sum(map(sys.getsizeof, self._vocabulary))
+        arrays = sum(array.nbytes for array in (self._idf, self._starts, self._texts, self._held))
+        words = sys.getsizeof(self._vocabulary) + sum(map(sys.getsizeof, self._vocabulary))
+        return arrays + words + self._spelling.nbytes
 
-    def scores(self, terms: Iterable[str]) -> NDArray[np.float64]:
-        """Return the lexical score, 0 to 1, of every text in order; repeats in ``terms`` do not count."""
-        held = np.zeros(self._size)
-        total = 0.0
-        for term in sorted(set(terms)):
+    def match(self, terms: Iterable[str], *, spelling: float = 0.0) -> Matches:
+        """Return which texts hold which of ``terms``; repeats do not count.
+
+        Args:
+            terms: A query's.
+            spelling: How much of a term that no text holds a text holds, 0 to 1, that has one of nearly its spelling.
+        """
+        distinct = tuple(dict.fromkeys(terms))
+        held = np.zeros((len(distinct), self._size))
+        frequency = np.zeros(len(distinct), dtype=np.int64)
+        for row, term in enumerate(distinct):
             number = self._vocabulary.get(term)
-            if number is None:
-                total += float(_idf(np.zeros(1), self._size)[0])
-                continue
-            total += float(self._idf[number])
-            rows = slice(self._starts[number], self._starts[number + 1])
-            held[self._texts[rows]] += self._weights[rows]
-        return np.clip(held / total, 0.0, 1.0) if total > 0 else held
+            if number is not None:
+                frequency[row] = self._starts[number + 1] - self._starts[number]
+                self._fill(held[row], number, 1.0)
+            elif spelling > 0:
+                for near in self._spelling.near(term):
+                    self._fill(held[row], self._vocabulary[near], spelling)
+        return Matches(distinct, _idf(frequency, self._size), held, frequency)
+
+    def scores(self, terms: Iterable[str]) -> Values:
+        """Return the lexical score, 0 to 1, of every text in order; repeats in ``terms`` do not count."""
+        return self.match(terms).shares()
+
+    def _fill(self, row: Values, number: int, share: float) -> None:
+        places = slice(self._starts[number], self._starts[number + 1])
+        texts = self._texts[places]
+        row[texts] = np.maximum(row[texts], self._held[places] * share)
 
 
-def _idf(frequency: NDArray[np.number], size: int) -> NDArray[np.float64]:
-    idf: NDArray[np.float64] = np.log1p((size + PRIOR_TEXTS - frequency + 0.5) / (frequency + 0.5))
+def _idf(frequency: NDArray[np.number], size: int) -> Values:
+    idf: Values = np.log1p((size + PRIOR_TEXTS - frequency + 0.5) / (frequency + 0.5))
     return idf

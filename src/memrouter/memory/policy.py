@@ -1,9 +1,10 @@
 """The memory settings of one route, resolved once at start from the global ones and the route's own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from memrouter.config.memory import MemoryPluginSettings, MemorySettings, ReflectionOverride, ReflectionSettings
+from memrouter.config.retrieval import RetrievalSettings
 from memrouter.models.memory import MemoryType
 from memrouter.stores.query import ALL_TYPES
 
@@ -16,11 +17,12 @@ class RecallPolicy:
 
     Attributes:
         limit: Most memories to return.
-        threshold: Lowest ``vector_score`` (0 to 1) of a relevant memory.
+        threshold: Lowest ``score`` (0 to 1) of a relevant memory.
         hybrid: Whether words count beside vectors.
         mode: How both sides are fused.
         adaptive: Whether the largest gap between scores ends the result early.
         types: Kinds of memory to return.
+        ranking: What counts, and how much; its language does not matter here.
     """
 
     limit: int
@@ -29,6 +31,7 @@ class RecallPolicy:
     mode: HybridMode = "rerank"
     adaptive: bool = True
     types: frozenset[MemoryType] = ALL_TYPES
+    ranking: RetrievalSettings = field(default_factory=RetrievalSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ def resolve_policy(
             hybrid=settings.hybrid_search if route.hybrid_search is None else route.hybrid_search,
             mode=route.hybrid_mode or settings.hybrid_mode,
             adaptive=settings.adaptive_threshold if route.adaptive_threshold is None else route.adaptive_threshold,
+            ranking=settings.retrieval,
         ),
         reflection=_reflection(settings.reflection, route.reflection),
         injection=InjectionPolicy(settings.injection.position, settings.injection.style),

@@ -1,97 +1,118 @@
-"""Which memories of a corpus answer a query, and in which order. Pure."""
+"""Which memories of a corpus answer a question, and in which order. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memrouter.config.retrieval import RetrievalSettings
 from memrouter.memory.corpus import Corpus
-from memrouter.memory.hits import Hit, Recall
-from memrouter.memory.policy import HybridMode, RecallPolicy
+from memrouter.memory.evidence import evidence
+from memrouter.memory.hits import Hit, Recall, Traced
+from memrouter.memory.policy import RecallPolicy
+from memrouter.memory.question import Question
+from memrouter.memory.signals import Signals, read_signals
 from memrouter.models.memory import MemoryRecord, Vector
 
-LEXICAL_LIFT = 0.5
-"""Share of the way from the vector score to 1 that a full lexical score lifts the score of a hit."""
-WEIGHTED_VECTOR = 0.7
-"""Weight of the vector score in mode ``weighted``; the lexical score has the rest."""
-RRF_K = 60
-"""Constant of reciprocal rank fusion; the value of Cormack, Clarke and Buettcher (2009)."""
-NEIGHBOUR_WEIGHT = 0.4
-"""Share of its better neighbour's value that a memory gains in mode ``rerank``."""
+COPY_SCORE = 0.98
+"""``vector_score`` from which two memories with the same index terms count as one: the better one has the place."""
 GAP_MIN = 0.1
 """Smallest gap between two scores at which the adaptive threshold cuts (a cosine apart by 0.2)."""
 GAP_RATIO = 3.0
 """How many times the mean of the other gaps that gap must be."""
 
 Values = NDArray[np.float64]
+_Drop = Literal["threshold", "gap", "limit", "duplicate"]
 
 
 def rank(
     corpus: Corpus,
     vector: Vector,
-    terms: Iterable[str],
+    question: Question,
     policy: RecallPolicy,
     *,
     now: int,
     known: Callable[[MemoryRecord], bool] | None = None,
+    explain: bool = False,
 ) -> Recall:
     """Return the relevant memories of a corpus, best first.
 
     Every memory visible at ``now`` (milliseconds) is a candidate of both sides. The order comes from the fused value,
-    ties newest first, then by descending id. The score of a hit stays on the scale of vectors in every mode: vector
-    score + (1 - vector score) * LEXICAL_LIFT * lexical score, or the plain vector score without ``policy.hybrid``.
-    A hit needs a score of at least ``policy.threshold``. The corpus must hold ``policy.types`` only.
+    ties newest first, then by descending id. A hit needs a score of at least ``policy.threshold``; scores are on the
+    scale of vectors and the same in every mode (see ``evidence``), or the plain vector scores without
+    ``policy.hybrid``. Of memories that say the same in the same words only the best is a hit. The corpus must hold
+    ``policy.types`` only.
 
     Args:
         corpus: Whose records to rank; of ``vector``'s dimension.
-        vector: The query's unit vector.
-        terms: The query's index terms.
+        vector: The question's unit vector.
+        question: The question, analysed by the corpus's analyzer.
         policy: How to rank and what to return.
         now: Milliseconds since the epoch.
         known: Tells which memories the asker has before it already; they are left out before anything is ranked.
+        explain: Whether to tell of every candidate in ``Recall.trace``.
     """
-    rows = np.flatnonzero(corpus.visible(now))
+    visible = corpus.visible(now)
     if known is not None:
-        rows = rows[[not known(corpus.records[row]) for row in rows]]
-    if rows.size == 0:
+        visible &= np.fromiter((not known(record) for record in corpus.records), np.bool_, len(corpus.records))
+    if not visible.any():
         return Recall((), 0, None)
-    vectors = corpus.vector_scores(vector)[rows]
-    words = corpus.index.scores(terms)[rows] if policy.hybrid else np.zeros(rows.size)
-    scores = lifted(vectors, words)
-    values = vectors
+    ranked = _rank(corpus, vector, question, policy, visible)
+    chosen, dropped = _choose(corpus, ranked, policy)
+    passing = ranked.scores >= policy.threshold
+    return Recall(
+        tuple(ranked.hit(corpus, place) for place in chosen),
+        int(ranked.rows.size),
+        None if passing.all() else float(ranked.scores[~passing].max()),
+        tuple(_traces(corpus, ranked, chosen, dropped, policy)) if explain else (),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ranked:
+    """The candidates; every array in the order of ``rows``."""
+
+    rows: NDArray[np.intp]
+    signals: Signals
+    values: Values
+    scores: Values
+    order: NDArray[np.intp]
+
+    def hit(self, corpus: Corpus, place: int) -> Hit:
+        row = self.rows[place]
+        vector, share = self.signals.vector_scores[row], self.signals.lexical_scores[row]
+        return Hit(corpus.records[row], float(vector), float(share), float(self.scores[place]))
+
+
+def _rank(
+    corpus: Corpus, vector: Vector, question: Question, policy: RecallPolicy, visible: NDArray[np.bool_]
+) -> _Ranked:
+    rows = np.flatnonzero(visible)
+    asked = question if policy.hybrid else Question()
+    signals = read_signals(corpus, vector, asked, visible, spelling=policy.ranking.weights.spelling)
+    vectors = signals.vector_scores[rows]
+    values = scores = vectors
     if policy.hybrid:
-        values = fuse(vectors, words, policy.mode)
+        scores = evidence(vectors, signals.coverage[rows], signals.known_names)
         if policy.mode == "rerank":
-            values = values + NEIGHBOUR_WEIGHT * _neighbours(corpus, rows, values)
-    passing = scores >= policy.threshold
-    order = np.argsort(-np.round(values, 9), kind="stable")
-    best = order[passing[order]][: policy.limit]
-    if policy.adaptive:
-        best = best[before_gap(scores[best])]
-    hits = (Hit(corpus.records[rows[i]], float(vectors[i]), float(words[i]), float(scores[i])) for i in best)
-    return Recall(tuple(hits), int(rows.size), None if passing.all() else float(scores[~passing].max()))
+            values = signals.total(policy.ranking.weights)[rows]
+        else:
+            values = fuse(vectors, signals.coverage[rows], policy.mode, policy.ranking)
+    return _Ranked(rows, signals, values, scores, np.argsort(-np.round(values, 9), kind="stable"))
 
 
-def lifted(vectors: Values, words: Values) -> Values:
-    """Return the scores of hits: vector scores lifted towards 1 by lexical scores; never below the vector scores."""
-    scores: Values = np.minimum(1.0, vectors + (1 - vectors) * LEXICAL_LIFT * words)
-    return scores
-
-
-def fuse(vectors: Values, words: Values, mode: HybridMode) -> Values:
+def fuse(vectors: Values, words: Values, mode: Literal["weighted", "rrf"], settings: RetrievalSettings) -> Values:
     """Return one value a candidate, higher is better, that never falls when one of its two scores rises.
 
-    - ``rerank``: half the vector score, half the lexical score, each stretched to 0..1 over the candidates;
-    - ``weighted``: WEIGHTED_VECTOR of the vector score, the rest of the lexical score, as they are;
-    - ``rrf``: sum of 1 / (RRF_K + rank) over the sides; equal scores share a rank, no word matched gives nothing.
+    - ``weighted``: ``vector_share`` of the vector score, the rest of the other, as they are;
+    - ``rrf``: sum of 1 / (``rrf_k`` + rank) over the sides; equal scores share a rank, no word matched gives nothing.
     """
-    match mode:
-        case "rerank":
-            return 0.5 * _stretched(vectors) + 0.5 * _stretched(words)
-        case "weighted":
-            return WEIGHTED_VECTOR * vectors + (1 - WEIGHTED_VECTOR) * words
-        case "rrf":
-            return 1 / (RRF_K + _ranks(vectors)) + np.where(words > 0, 1 / (RRF_K + _ranks(words)), 0.0)
+    if mode == "weighted":
+        return settings.vector_share * vectors + (1 - settings.vector_share) * words
+    by_words = np.where(words > 0, 1 / (settings.rrf_k + _ranks(words)), 0.0)
+    return 1 / (settings.rrf_k + _ranks(vectors)) + by_words
 
 
 def before_gap(scores: Values) -> NDArray[np.bool_]:
@@ -115,19 +136,54 @@ def before_gap(scores: Values) -> NDArray[np.bool_]:
     return keep
 
 
-def _stretched(values: Values) -> Values:
-    low, high = float(values.min()), float(values.max())
-    return (values - low) / (high - low) if high > low else np.zeros_like(values)
+def _choose(corpus: Corpus, ranked: _Ranked, policy: RecallPolicy) -> tuple[list[int], dict[int, _Drop]]:
+    """Return the places of the hits, best first, and why others that came up before the limit were left out."""
+    chosen: list[int] = []
+    dropped: dict[int, _Drop] = {}
+    for place in map(int, ranked.order):
+        if len(chosen) == policy.limit:
+            break
+        if ranked.scores[place] < policy.threshold:
+            dropped[place] = "threshold"
+        elif any(_copies(corpus, int(ranked.rows[place]), int(ranked.rows[other])) for other in chosen):
+            dropped[place] = "duplicate"
+        else:
+            chosen.append(place)
+    if policy.adaptive:
+        keep = before_gap(ranked.scores[chosen])
+        dropped |= {place: "gap" for place, kept in zip(chosen, keep, strict=True) if not kept}
+        chosen = [place for place, kept in zip(chosen, keep, strict=True) if kept]
+    return chosen, dropped
+
+
+def _copies(corpus: Corpus, one: int, other: int) -> bool:
+    if not corpus.terms[one] or corpus.terms[one] != corpus.terms[other]:
+        return False
+    return (1 + float(corpus.matrix[one] @ corpus.matrix[other])) / 2 >= COPY_SCORE
+
+
+def _traces(
+    corpus: Corpus, ranked: _Ranked, chosen: Sequence[int], dropped: Mapping[int, _Drop], policy: RecallPolicy
+) -> Iterator[Traced]:
+    parts = {name: values[ranked.rows] for name, values in ranked.signals.parts().items()}
+    ranks = {name: _ranks(np.round(values, 9)) for name, values in parts.items()}
+    hits = frozenset(chosen)
+
+    def reason(place: int) -> _Drop | None:
+        late: _Drop = "threshold" if ranked.scores[place] < policy.threshold else "limit"
+        return None if place in hits else dropped.get(place, late)
+
+    for final, place in enumerate(map(int, ranked.order), start=1):
+        yield Traced(
+            record=corpus.records[ranked.rows[place]],
+            parts={name: float(values[place]) for name, values in parts.items()},
+            value=float(ranked.values[place]),
+            score=float(ranked.scores[place]),
+            ranks={**{name: int(each[place]) for name, each in ranks.items()}, "final": final},
+            dropped=reason(place),
+        )
 
 
 def _ranks(values: Values) -> NDArray[np.int64]:
     """Return 1 + the number of higher values, for each value."""
     return 1 + values.size - np.searchsorted(np.sort(values), values, side="right")
-
-
-def _neighbours(corpus: Corpus, rows: NDArray[np.intp], values: Values) -> Values:
-    """Return for each of ``rows`` the best value of the turns before and after its own; 0 where there are none."""
-    turns = np.zeros(len(corpus.records) + 1)  # the last place stands for "no neighbour": number -1
-    np.maximum.at(turns, corpus.turns[rows], values)
-    best: Values = turns[corpus.neighbours[rows]].max(axis=1)
-    return best

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from memrouter.clock import Clock
 from memrouter.embeddings.base import Embedder
 from memrouter.memory.corpus import Corpus, build_corpus
 from memrouter.memory.hits import Recall
 from memrouter.memory.policy import RecallPolicy
+from memrouter.memory.question import Question, parse_question
 from memrouter.memory.ranking import rank
 from memrouter.memory.words import Analyzer
 from memrouter.memory.working_set import CorpusKey, WorkingSet
@@ -17,7 +19,7 @@ from memrouter.stores.query import Filter, StoreQuery
 
 MAX_QUERY_CHARS = 4000
 """Longer queries are searched by their first and last half of this many characters."""
-MIN_CANDIDATES = 50
+MIN_CANDIDATES = 200
 """Fewest candidates asked of each side for an owner over the scan limit; more where four times the limit is more."""
 INLINE_RECORDS = 2000
 """Corpora up to this size are ranked in the event loop: about 1 ms."""
@@ -58,7 +60,13 @@ class Retriever:
         self._scan_limit = scan_limit
 
     async def recall(
-        self, scope: Scope, text: str, policy: RecallPolicy, *, known: Callable[[MemoryRecord], bool] | None = None
+        self,
+        scope: Scope,
+        text: str,
+        policy: RecallPolicy,
+        *,
+        known: Callable[[MemoryRecord], bool] | None = None,
+        explain: bool = False,
     ) -> Recall:
         """Return the memories of ``scope`` that bear on ``text``, best first; none for a blank text.
 
@@ -67,6 +75,7 @@ class Retriever:
             text: What is asked.
             policy: How to find them.
             known: Tells which memories the asker has before it already; they take nobody's place.
+            explain: Whether to tell of every candidate in ``Recall.trace``.
 
         Raises:
             StoreUnavailable: The store could not be asked.
@@ -77,10 +86,11 @@ class Retriever:
             return Recall((), 0, None)
         now = self._clock.now_ms()
         vector, corpus = await self._gather(CorpusKey(scope, policy.types), query, policy, now)
-        terms = self._analyzer.terms(query) if policy.hybrid else ()
-        if len(corpus.records) <= INLINE_RECORDS:
-            return rank(corpus, vector, terms, policy, now=now, known=known)
-        return await asyncio.to_thread(rank, corpus, vector, terms, policy, now=now, known=known)
+        question = parse_question(query, corpus.analyzer, now=now) if policy.hybrid else Question()
+        ranked = partial(rank, corpus, vector, question, policy, now=now, known=known, explain=explain)
+        if len(corpus.records) <= INLINE_RECORDS and not explain:
+            return ranked()
+        return await asyncio.to_thread(ranked)
 
     async def _gather(self, key: CorpusKey, query: str, policy: RecallPolicy, now: int) -> tuple[Vector, Corpus]:
         if self._scan_limit == 0 or self._working_set.is_large(key):
@@ -132,7 +142,7 @@ class Retriever:
                 vector=vector,
                 k=max(MIN_CANDIDATES, 4 * policy.limit),
                 now=now,
-                words=self._analyzer.search_words(query) if policy.hybrid else (),
+                words=self._analyzer.suited_to([query]).search_words(query) if policy.hybrid else (),
                 where=Filter(types=key.types),
                 scan_limit=self._scan_limit,
             ),

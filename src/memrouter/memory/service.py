@@ -8,9 +8,11 @@ from memrouter.clock import Clock
 from memrouter.embeddings.base import Embedder
 from memrouter.errors import InvalidRequest, NotFound
 from memrouter.memory.drafts import MemoryDraft, MemoryEdit, check_content, check_draft, check_edit
+from memrouter.memory.erasure import Receipt, erase
 from memrouter.memory.hits import Recall
 from memrouter.memory.ids import IdFactory
 from memrouter.memory.policy import RecallPolicy
+from memrouter.memory.rerank import RerankStage
 from memrouter.memory.retrieve import Retriever
 from memrouter.models.memory import DEFAULT_PROJECT, MAX_ID_CHARS, MemoryRecord, MemoryType, Scope, Vector
 from memrouter.stores.base import MemoryStore
@@ -31,16 +33,25 @@ class MemoryService:
         retriever: Finds memories for a text.
         clock: Tells the time.
         ids: Names new memories.
+        reranking: Orders anew what was found; None leaves the order as it is.
     """
 
     def __init__(
-        self, *, store: MemoryStore, embedder: Embedder, retriever: Retriever, clock: Clock, ids: IdFactory
+        self,
+        *,
+        store: MemoryStore,
+        embedder: Embedder,
+        retriever: Retriever,
+        clock: Clock,
+        ids: IdFactory,
+        reranking: RerankStage | None = None,
     ) -> None:
         self._store = store
         self._embedder = embedder
         self._retriever = retriever
         self._clock = clock
         self._ids = ids
+        self._reranking = reranking
 
     async def remember(self, scope: Scope, drafts: Sequence[MemoryDraft], *, unique: bool = True) -> list[MemoryRecord]:
         """Store drafts, all or none, and return the memories that now hold their contents, in the order of the drafts.
@@ -66,10 +77,20 @@ class MemoryService:
         return [known[memory_id] for memory_id in ids if memory_id in known]
 
     async def recall(
-        self, scope: Scope, text: str, policy: RecallPolicy, *, known: Callable[[MemoryRecord], bool] | None = None
+        self,
+        scope: Scope,
+        text: str,
+        policy: RecallPolicy,
+        *,
+        known: Callable[[MemoryRecord], bool] | None = None,
+        explain: bool = False,
     ) -> Recall:
-        """Return the scope's memories that are relevant to ``text``; see ``Retriever.recall``."""
-        return await self._retriever.recall(scope, text, policy, known=known)
+        """Return the scope's memories that are relevant to ``text``, re-ranked; see ``Retriever.recall``."""
+        stage = self._reranking
+        if stage is None:
+            return await self._retriever.recall(scope, text, policy, known=known, explain=explain)
+        found = await self._retriever.recall(scope, text, stage.widened(policy), known=known, explain=explain)
+        return await stage.order(text, found, limit=policy.limit)
 
     async def get(self, scope: Scope, memory_id: str) -> MemoryRecord:
         """Return one memory, superseded or not.
@@ -117,6 +138,10 @@ class MemoryService:
     async def forget_all(self, scope: Scope, types: frozenset[MemoryType] = ALL_TYPES) -> int:
         """Remove all of the scope's memories of these types, superseded and expired ones too; return how many."""
         return await self._store.delete(scope, Filter(types=types))
+
+    async def erase(self, scope: Scope, types: frozenset[MemoryType] = ALL_TYPES) -> Receipt:
+        """Remove what ``forget_all`` removes and return a receipt for it."""
+        return await erase(self._store, scope, types, now=self._clock.now_ms())
 
     async def stats(self, scope: Scope) -> ScopeStats:
         """Return figures about the scope's visible memories."""

@@ -1,29 +1,21 @@
 """Text to the words that are searched: tokens, stop words, stems."""
 
+import asyncio
 import re
 import threading
 import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Self
 
 import regex
 import Stemmer
 
+from memrouter.config.retrieval import AUTO, LANGUAGES
+from memrouter.memory.languages import ENGLISH, detect, stop_words
+
 MAX_TOKEN_CHARS = 64
 """Longer tokens are cut; both sides of a search cut alike."""
 
-_ENGLISH = """
-a about above after again against all also am an and any are as at be because been before being below between both
-but by can cannot could did do does doing done down during each few for from further get had has have having he her
-here hers herself him himself his how i if in into is it its itself just let me more most my myself no nor not of
-off on once only or other our ours ourselves out over own same shall she should so some such than that the their
-theirs them themselves then there these they this those through to too under until up us very was we were what when
-where which while who whom whose why will with would you your yours yourself yourselves
-ain't aren't can't couldn't didn't doesn't don't hadn't hasn't haven't he'd he'll he's here's how's i'd i'll i'm
-i've isn't it'd it'll it's let's she'd she'll she's shouldn't that's there's they'd they'll they're they've wasn't
-we'd we'll we're we've weren't what's when's where's who's why's won't wouldn't you'd you'll you're you've
-"""
-ENGLISH_STOP_WORDS = frozenset(_ENGLISH.split())
-
-_STOP_WORDS = {"english": ENGLISH_STOP_WORDS}
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u02bc": "'", "\u2018": "'"})
 _CJK = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\u30fc\u3005\u3006"
 _WORD = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{_CJK}]]++"
@@ -68,18 +60,32 @@ class Analyzer:
     """Turns texts into index terms: tokens without stop words, as Snowball stems. Any thread may use it.
 
     Args:
-        language: Name of a Snowball algorithm. Stop words are known for ``english``; other languages keep all words.
+        language: Name of a Snowball algorithm.
 
     Raises:
         ValueError: There is no such algorithm; the message lists those there are.
     """
 
-    def __init__(self, language: str = "english") -> None:
+    def __init__(self, language: str = ENGLISH) -> None:
         if language not in Stemmer.algorithms():
             raise ValueError(f"no stemmer for {language!r}; there are: {', '.join(sorted(Stemmer.algorithms()))}")
         self._language = language
-        self._stop_words = _STOP_WORDS.get(language, frozenset())
+        self._stop_words = stop_words(language)
         self._own = threading.local()  # a Snowball stemmer must not be entered by two threads
+
+    @property
+    def language(self) -> str:
+        """Return the name of the Snowball algorithm."""
+        return self._language
+
+    @property
+    def stop_words(self) -> frozenset[str]:
+        """Return the words that are left out."""
+        return self._stop_words
+
+    def suited_to(self, texts: Sequence[str]) -> "Analyzer":
+        """Return the analyzer for the language of ``texts``: this one, whatever they are in."""
+        return self
 
     def terms(self, text: str) -> list[str]:
         """Return the index terms of ``text`` in order, repeats included."""
@@ -96,3 +102,33 @@ class Analyzer:
         if stemmer is None:
             stemmer = self._own.stemmer = Stemmer.Stemmer(self._language)
         return [stem or token for stem, token in zip(stemmer.stemWords(tokens), tokens, strict=True)]
+
+
+class DetectingAnalyzer(Analyzer):
+    """An analyzer for English that finds one for other languages by the stop words of the texts.
+
+    Args:
+        analyzers: By language, with stop words; English among them.
+    """
+
+    def __init__(self, analyzers: Mapping[str, Analyzer]) -> None:
+        super().__init__()
+        self._analyzers = analyzers
+        self._known = {language: analyzer.stop_words for language, analyzer in analyzers.items()}
+
+    @classmethod
+    def of(cls, languages: Sequence[str]) -> Self:
+        """Return one that knows these languages; reads small files, so call it in a thread."""
+        analyzers = {language: Analyzer(language) for language in {ENGLISH, *languages}}
+        return cls({language: each for language, each in sorted(analyzers.items()) if each.stop_words})
+
+    def suited_to(self, texts: Sequence[str]) -> Analyzer:
+        """Return the analyzer for the language of most stop words in the first words of ``texts``."""
+        return self._analyzers[detect((token for text in texts for token in tokenize(text)), self._known)]
+
+
+async def open_analyzer(language: str) -> Analyzer:
+    """Return the analyzer for a configured language, or for all that are known where it is ``auto``."""
+    if language == AUTO:
+        return await asyncio.to_thread(DetectingAnalyzer.of, LANGUAGES)
+    return await asyncio.to_thread(Analyzer, language)

@@ -41,6 +41,7 @@ class Metrics:
         self._retrieval_seconds = self._histogram("retrieval_seconds", "Time of a memory retrieval", _FAST)
         self._retrieval_results = self._histogram("retrieval_results", "Memories found by a retrieval", _COUNTS)
         self._injected = self._counter("memories_injected", "Memories put into prompts")
+        self._dropped = self._counter("memories_dropped", "Memories found but left out of prompts", "reason")
         self._stored = self._counter("memories_stored", "Memories written from finished turns")
         self._skipped = self._counter("turns_skipped", "Finished turns not worth storing", "reason")
         self._truncated = self._counter("contents_truncated", "Contents cut to the largest size of a memory")
@@ -53,6 +54,11 @@ class Metrics:
         self._cache_seconds = self._histogram(
             "cache_operation_seconds", "Time of a call to the hot cache", _FAST, "operation"
         )
+        self._reranks = self._counter("reranks", "Retrievals by what came of re-ranking them", "outcome")
+        self._rerank_seconds = self._histogram("rerank_seconds", "Time of a reranker call", _SLOW)
+        self._rewrites = self._counter("query_rewrites", "Queries by what came of rewriting them", "outcome")
+        self._rewrite_seconds = self._histogram("query_rewrite_seconds", "Time of rewriting a query", _SLOW)
+        self._rewrite_tokens = self._counter("query_rewrite_tokens", "Tokens that rewriting queries cost", "kind")
         self._embeddings = self._counter("embeddings", "Texts sent to the embedder", "model", "outcome")
         self._embedding_seconds = self._histogram("embedding_seconds", "Time of an embedder call", _FAST, "model")
         self._errors = self._counter("errors", "Requests that ended in an error", "kind")
@@ -88,6 +94,10 @@ class Metrics:
         """Count memories that went into a prompt."""
         self._injected.inc(count)
 
+    def dropped(self, reason: str) -> None:
+        """Count a memory that was found and left out; ``reason`` is one of ``memrouter.memory.drops.Drop``."""
+        self._dropped.labels(reason).inc()
+
     def stored(self, count: int) -> None:
         """Count memories written from a finished turn."""
         self._stored.inc(count)
@@ -120,6 +130,23 @@ class Metrics:
         self._embeddings.labels(model, outcome).inc(texts)
         self._embedding_seconds.labels(model).observe(seconds)
 
+    def reranked(self, *, outcome: str, seconds: float) -> None:
+        """Note one try to re-rank; one that was skipped has no time. See ``memrouter.memory.rerank``."""
+        self._reranks.labels(outcome).inc()
+        if outcome != "skipped":
+            self._rerank_seconds.observe(seconds)
+
+    def query_rewritten(self, *, outcome: str, seconds: float) -> None:
+        """Note one query; one that was skipped has no time. See ``memrouter.memory.rewrite``."""
+        self._rewrites.labels(outcome).inc()
+        if outcome != "skipped":
+            self._rewrite_seconds.observe(seconds)
+
+    def rewrite_tokens(self, *, prompt: int, completion: int) -> None:
+        """Count the tokens that rewriting one query cost."""
+        self._rewrite_tokens.labels("prompt").inc(prompt)
+        self._rewrite_tokens.labels("completion").inc(completion)
+
     def error(self, kind: str) -> None:
         """Count a request that ended in an error; ``kind`` is the error's code from ``memrouter.api.errors``."""
         self._errors.labels(kind).inc()
@@ -136,6 +163,17 @@ class Metrics:
         self._watched.counter("working_set_hits", "Retrievals answered from the working set", hits)
         self._watched.counter("working_set_misses", "Retrievals that had to load the owner's memories", misses)
         self._watched.gauge("working_set_bytes", "Size of the working set", size)
+
+    def watch_migration(
+        self, *, phase: Reading, copied: Reading, remaining: Reading, dirty: Reading, failures: Reading
+    ) -> None:
+        """Show a move to another store; see ``memrouter.transfer.live_migration``."""
+        phases = "0 waiting, 1 blocked, 2 copying, 3 verifying, 4 switched"
+        self._watched.gauge("migration_phase", f"How far the move to another store is: {phases}", phase)
+        self._watched.gauge("migration_copied", "Memories dealt with in this phase of the move", copied)
+        self._watched.gauge("migration_remaining", "Memories left to deal with in this phase of the move", remaining)
+        self._watched.gauge("migration_dirty_owners", "Users whose last writes are yet to be compared", dirty)
+        self._watched.counter("migration_mirror_failures", "Writes that did not reach the new store at once", failures)
 
     def watch_embedding_cache(self, *, hits: Reading, misses: Reading) -> None:
         """Show the cache in front of the embedder."""

@@ -24,11 +24,15 @@ class ModelCatalog:
         self._auto_names = tuple(name for name in (router.auto_model_name, *router.auto_model_names) if name)
         self._auto = frozenset(name.casefold() for name in self._auto_names)
         self._models = {model.name: ModelChoice(model.name, model.upstream_name) for model in settings.providers.models}
-        self._default = settings.providers.defaults.default_model or next(iter(self._models), "")
+        self._answering = tuple(model.name for model in settings.providers.models if not model.role)
+        self._default = settings.providers.defaults.default_model or next(iter(self._answering or self._models), "")
 
     def names(self) -> tuple[str, ...]:
-        """Return every name that a client may send, the router's own first; empty where no model is configured."""
-        return tuple(dict.fromkeys((*self._auto_names, *self._models))) if self._models else ()
+        """Return the names to offer to clients, the router's own first; empty where no model is configured.
+
+        A model with a role of its own is left out; who names it is answered all the same.
+        """
+        return tuple(dict.fromkeys((*self._auto_names, *self._answering))) if self._models else ()
 
     def choose(self, requested: str, decision: DecisionSettings | None, rng: random.Random) -> ModelChoice:
         """Return the model that answers.

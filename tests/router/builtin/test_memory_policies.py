@@ -5,16 +5,43 @@ from typing import Any
 import pytest
 
 from memrouter.config.settings import Settings
+from memrouter.memory.reflection_algorithms import ReflectionAlgorithms
+from memrouter.models.memory import MemoryRecord
 from memrouter.models.turn import MemoryOutcome, MemoryStatus, ModelChoice, Turn
-from memrouter.router.builtin.memory_policies import RoutePolicies
+from memrouter.router.builtin.memory_policies import RoutePolicies, any_enabled
 from memrouter.testing.turns import chat_turn
 
 
-def policies(memory: dict[str, Any], *decisions: dict[str, Any]) -> RoutePolicies:
-    settings = Settings.model_validate(
+class Words:
+    """Weighs a memory by its words."""
+
+    def at_most(self, record: MemoryRecord) -> int:
+        return self.count(record)
+
+    def count(self, record: MemoryRecord) -> int:
+        return len(record.content.split())
+
+
+def configured(memory: dict[str, Any], *decisions: dict[str, Any]) -> Settings:
+    return Settings.model_validate(
         {"routing": {"decisions": list(decisions)}, "global": {"stores": {"memory": memory}}}
     )
-    return RoutePolicies(settings.memory, settings.routing.decisions, default_threshold=0.61)
+
+
+def policies(memory: dict[str, Any], *decisions: dict[str, Any]) -> RoutePolicies:
+    settings = configured(memory, *decisions)
+    return RoutePolicies(
+        settings.memory,
+        settings.routing.decisions,
+        default_threshold=0.61,
+        algorithms=ReflectionAlgorithms(),
+        weigher=Words(),
+    )
+
+
+def takes_part(memory: dict[str, Any], *decisions: dict[str, Any]) -> bool:
+    settings = configured(memory, *decisions)
+    return any_enabled(settings.memory, settings.routing.decisions)
 
 
 def route(name: str, **configuration: Any) -> dict[str, Any]:
@@ -50,12 +77,13 @@ def test_what_a_route_names_wins_and_the_rest_stays_global() -> None:
 
 
 def test_a_route_can_have_memory_where_it_is_off_for_the_rest() -> None:
-    mixed = policies({"enabled": False}, route("with", enabled=True), route("silent", retrieval_limit=3))
-    assert mixed.any_enabled
+    routes = (route("with", enabled=True), route("silent", retrieval_limit=3))
+    mixed = policies({"enabled": False}, *routes)
+    assert takes_part({"enabled": False}, *routes)
     assert mixed.refusal(asked(decision="with")) is None
     assert mixed.refusal(asked()) == MemoryOutcome(MemoryStatus.DISABLED, "configuration")
     assert mixed.refusal(asked(decision="silent")) == MemoryOutcome(MemoryStatus.DISABLED, "configuration")
-    assert not policies({"enabled": False}).any_enabled
+    assert not takes_part({"enabled": False})
 
 
 @pytest.mark.parametrize(

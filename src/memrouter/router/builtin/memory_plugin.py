@@ -10,16 +10,16 @@ from functools import partial
 from typing import Final
 
 from memrouter.clock import Clock
-from memrouter.embeddings.tokens import TokenCounter
 from memrouter.errors import EmbeddingError, StoreError
 from memrouter.memory.blocks import render_block, strip_blocks
-from memrouter.memory.conversation import conversation_id, in_history, turns
+from memrouter.memory.conversation import PastTurn, conversation_id, in_history, turns
 from memrouter.memory.drafts import MemoryDraft
+from memrouter.memory.explain import near_miss
 from memrouter.memory.extract import extract
 from memrouter.memory.gate import worth_searching
-from memrouter.memory.hits import Hit
+from memrouter.memory.hits import Hit, Recall
 from memrouter.memory.inject import inject
-from memrouter.memory.reflect import reflect
+from memrouter.memory.rewrite import QueryRewriter
 from memrouter.memory.service import MemoryService
 from memrouter.memory.writer import FinishedTurn
 from memrouter.models.memory import Scope
@@ -30,10 +30,8 @@ from memrouter.router.builtin.memory_policies import RoutePolicies
 logger = logging.getLogger(__name__)
 
 SESSION_HEADER: Final = "x-session-id"
-ITEM_TOKENS: Final = 24
-"""Tokens that the block puts around each memory: its date, type and line."""
 INLINE_CHARS: Final = 20_000
-"""Texts up to this size are filtered and extracted in the event loop: about 1 ms."""
+"""Turns up to this size are extracted in the event loop: about 1 ms."""
 
 
 class MemoryRecall:
@@ -42,10 +40,10 @@ class MemoryRecall:
     Args:
         service: Recalls; None where no route has memory.
         policies: Settings by route.
-        tokens: Counts what is injected.
         metrics: Counts retrievals and what came of turns.
         clock: Tells the time.
         max_seconds: Most time that retrieval may take from a request.
+        rewriter: Rewrites queries, in a time of its own; None searches for them as they are.
         store: Takes what a finished turn left to remember; must not wait.
         count: Takes the memories that an answer was given; must not wait.
     """
@@ -57,19 +55,19 @@ class MemoryRecall:
         *,
         service: MemoryService | None,
         policies: RoutePolicies,
-        tokens: TokenCounter,
         metrics: Metrics,
         clock: Clock,
         max_seconds: float,
+        rewriter: QueryRewriter | None,
         store: Callable[[FinishedTurn], None],
         count: Callable[[Scope, Sequence[str]], None],
     ) -> None:
         self._service = service
         self._policies = policies
-        self._tokens = tokens
         self._metrics = metrics
         self._clock = clock
         self._max_seconds = max_seconds
+        self._rewriter = rewriter
         self._store = store
         self._count = count
 
@@ -84,8 +82,10 @@ class MemoryRecall:
             return
         begun = self._clock.monotonic()
         try:
+            history = turns(turn.request)
+            query = await self._query(turn, history)
             async with asyncio.timeout(self._max_seconds):
-                hits = await self._recall(turn, scope)
+                hits = await self._recall(turn, scope, query, asked=len(history) - 1)
         except (StoreError, EmbeddingError, TimeoutError) as error:
             logger.warning("memory is unavailable; the request goes on without it: %s", str(error) or "too slow")
             turn.memory = self._outcome(MemoryStatus.UNAVAILABLE, type(error).__name__, begun)
@@ -122,33 +122,40 @@ class MemoryRecall:
         else:
             self._metrics.skipped("low_information")
 
-    async def _recall(self, turn: Turn, scope: Scope) -> tuple[Hit, ...]:
-        """Return what to inject: found, not in the request's own history, and past the reflection filter."""
+    async def _query(self, turn: Turn, history: Sequence[PastTurn]) -> str:
+        """Return what to search for: the user's last message, or what the rewriter makes of it."""
+        query = strip_blocks(turn.request.query)
+        if self._rewriter is None or self._service is None:
+            return query
+        return await self._rewriter.rewrite(history[:-1], query)
+
+    async def _recall(self, turn: Turn, scope: Scope, query: str, *, asked: int) -> tuple[Hit, ...]:
+        """Return what to inject: found, not in the request's own history, and past the reflection filter.
+
+        Args:
+            turn: The request.
+            scope: Whose memories.
+            query: What to search for.
+            asked: Number of the turn that is to be answered.
+        """
         route = self._policies.of(turn)
         if self._service is None:
             return ()
-        known = partial(in_history, conversation=_conversation(turn, scope), turn_index=len(turns(turn.request)) - 1)
-        query = strip_blocks(turn.request.query)
-        hits = (await self._service.recall(scope, query, route.policy.recall, known=known)).hits
-        now = self._clock.now_ms()
-
-        def reflected() -> tuple[Hit, ...]:
-            return reflect(
-                hits, route.policy.reflection, now=now, count_tokens=self._weight, patterns=route.patterns
-            ).hits
-
-        if route.policy.reflection.block_patterns or sum(len(hit.record.content) for hit in hits) > INLINE_CHARS:
-            return await asyncio.to_thread(reflected)
-        return reflected()
+        known = partial(in_history, conversation=_conversation(turn, scope), turn_index=asked)
+        explain = logger.isEnabledFor(logging.DEBUG)
+        recall = await self._service.recall(scope, query, route.policy.recall, known=known, explain=explain)
+        if explain and not recall.hits:
+            _log_near_miss(turn, recall, route.policy.recall.threshold)
+        selection = await route.reflection.select(recall.hits, now=self._clock.now_ms())
+        for dropped in selection.dropped:
+            self._metrics.dropped(dropped.reason)
+        return selection.kept
 
     async def _extract(self, turn: Turn, reply: Reply, scope: Scope) -> list[MemoryDraft]:
         conversation = _conversation(turn, scope)
         if len(turn.request.body) + len(reply.text) > INLINE_CHARS:
             return await asyncio.to_thread(extract, turn.request, reply, conversation_id=conversation)
         return extract(turn.request, reply, conversation_id=conversation)
-
-    def _weight(self, content: str) -> int:
-        return self._tokens.count(content) + ITEM_TOKENS
 
     def _ignored(self, turn: Turn) -> MemoryOutcome | None:
         reason = worth_searching(turn.request)
@@ -160,3 +167,16 @@ class MemoryRecall:
 
 def _conversation(turn: Turn, scope: Scope) -> str:
     return conversation_id(turn.request, session=turn.headers.get(SESSION_HEADER), scope=scope)
+
+
+def _log_near_miss(turn: Turn, recall: Recall, threshold: float) -> None:
+    miss = near_miss(recall.trace, threshold)
+    if miss is not None:
+        logger.debug(
+            "request %s: no memory reached the threshold; the nearest, %s, has %.3f of %.3f and fell short by %.3f",
+            turn.request_id,
+            miss.id,
+            miss.score,
+            miss.threshold,
+            miss.short_by,
+        )

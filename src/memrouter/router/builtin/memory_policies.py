@@ -6,7 +6,8 @@ from typing import Final
 from memrouter.config.memory import MemoryPluginSettings, MemorySettings
 from memrouter.config.routing import DecisionSettings, MemoryPlugin
 from memrouter.memory.policy import MemoryPolicy, resolve_policy
-from memrouter.memory.reflect import BlockPatterns
+from memrouter.memory.reflect import ReflectionFilter, Weigher
+from memrouter.memory.reflection_algorithms import ReflectionAlgorithms
 from memrouter.models.turn import MemoryOutcome, MemoryStatus, Turn
 
 OPT_OUT_HEADER: Final = "x-disable-router-memory"
@@ -14,10 +15,10 @@ OPT_OUT_HEADER: Final = "x-disable-router-memory"
 
 @dataclass(frozen=True, slots=True)
 class RoutePolicy:
-    """A route's settings with its patterns compiled."""
+    """A route's settings, and its filter between retrieval and injection."""
 
     policy: MemoryPolicy
-    patterns: BlockPatterns
+    reflection: ReflectionFilter
 
 
 class RoutePolicies:
@@ -27,34 +28,36 @@ class RoutePolicies:
         settings: The global ones.
         decisions: The routes.
         default_threshold: The embedder's own threshold.
+        algorithms: Reflection algorithms by name.
+        weigher: Counts the tokens of memories.
 
     Raises:
-        ConfigError: A block pattern is no regular expression.
+        ConfigError: A reflection algorithm does not exist.
     """
 
     def __init__(
-        self, settings: MemorySettings, decisions: tuple[DecisionSettings, ...], *, default_threshold: float
+        self,
+        settings: MemorySettings,
+        decisions: tuple[DecisionSettings, ...],
+        *,
+        default_threshold: float,
+        algorithms: ReflectionAlgorithms,
+        weigher: Weigher,
     ) -> None:
-        own = {
-            decision.name: plugin.configuration
-            for decision in decisions
-            for plugin in decision.plugins
-            if isinstance(plugin, MemoryPlugin)
-        }
-
-        def compiled(route: MemoryPluginSettings | None) -> RoutePolicy:
+        def resolved(route: MemoryPluginSettings | None) -> RoutePolicy:
             policy = resolve_policy(settings, route, default_threshold=default_threshold)
-            return RoutePolicy(policy, BlockPatterns(policy.reflection.block_patterns))
+            algorithm = algorithms.find(policy.reflection.algorithm)
+            return RoutePolicy(policy, ReflectionFilter(policy.reflection, algorithm=algorithm, weigher=weigher))
 
-        self._general = compiled(None)
-        self._routes = {name: compiled(route) for name, route in own.items()}
+        self._general = resolved(None)
+        self._routes = {name: resolved(route) for name, route in _own_settings(decisions).items()}
         self._disabled_routes = frozenset(settings.disabled_routes)
         self._disabled_models = frozenset(settings.disabled_models)
 
     @property
-    def any_enabled(self) -> bool:
-        """Return whether memory takes part in any route."""
-        return any(route.policy.enabled for route in (self._general, *self._routes.values()))
+    def general(self) -> RoutePolicy:
+        """Return the settings of routes without a memory plugin."""
+        return self._general
 
     def of(self, turn: Turn) -> RoutePolicy:
         """Return the settings that hold for a request."""
@@ -71,3 +74,18 @@ class RoutePolicies:
         if self._disabled_models & {turn.request.model, turn.model.name}:
             return MemoryOutcome(MemoryStatus.POLICY_BLOCKED, "model")
         return None
+
+
+def any_enabled(settings: MemorySettings, decisions: tuple[DecisionSettings, ...]) -> bool:
+    """Return whether memory takes part in any route."""
+    routes = (None, *_own_settings(decisions).values())
+    return any(resolve_policy(settings, route, default_threshold=0).enabled for route in routes)
+
+
+def _own_settings(decisions: tuple[DecisionSettings, ...]) -> dict[str, MemoryPluginSettings]:
+    return {
+        decision.name: plugin.configuration
+        for decision in decisions
+        for plugin in decision.plugins
+        if isinstance(plugin, MemoryPlugin)
+    }

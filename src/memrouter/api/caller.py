@@ -1,0 +1,27 @@
+"""Whose memories a request is about."""
+
+from starlette.requests import Request
+
+from memrouter.api.auth import Authenticator
+from memrouter.errors import NotFound, Unauthenticated
+from memrouter.models.memory import Scope
+
+
+def own_scope(request: Request, authenticator: Authenticator) -> Scope:
+    """Return the caller's scope.
+
+    Raises:
+        Unauthenticated: No trusted party says who is calling.
+    """
+    scope = authenticator.identify(request.scope["headers"], request.scope.get("client")).scope
+    if scope is None:
+        header = authenticator.user_header
+        raise Unauthenticated(f"nobody is identified; a trusted proxy must send {header}", param=header)
+    return scope
+
+
+def memory_off() -> NotFound:
+    """Return the error for a route of memory where memory is switched off."""
+    return NotFound(
+        "memory is switched off on this server; set global.stores.memory.enabled to true", code="memory_disabled"
+    )

@@ -1,0 +1,183 @@
+"""``/v1/memory/export`` and ``/import``: a user's own memories as a file, out and in."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Security
+from fastapi.responses import StreamingResponse
+from fastapi.security import APIKeyHeader
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+
+from memrouter.api.auth import Authenticator
+from memrouter.api.body import BodyStream
+from memrouter.api.caller import memory_off, own_scope
+from memrouter.api.errors import ErrorBody
+from memrouter.api.memory_forms import Input, Name
+from memrouter.config.memory import MemoryLimits
+from memrouter.errors import BodyTooLarge, DamagedData, InvalidRequest
+from memrouter.models.memory import Scope
+from memrouter.stores.query import MergeMode
+from memrouter.transfer.format import MEDIA_TYPE
+from memrouter.transfer.own import OwnTransfer
+from memrouter.transfer.report import ImportReport, Outcomes
+
+_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"model": ErrorBody, "description": "A query parameter or header is wrong; `param` names it"},
+    401: {"model": ErrorBody, "description": "Nobody is identified"},
+    404: {"model": ErrorBody, "description": "Memory is switched off"},
+    503: {"model": ErrorBody, "description": "The memory store or the embedder cannot serve now"},
+    "default": {"model": ErrorBody, "description": "Any other error"},
+}
+_LINES: Final[dict[str, Any]] = {"schema": {"type": "string", "description": "One JSON object a line"}}
+_EXPORTED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {MEDIA_TYPE: _LINES}, "description": "Manifest, memories, trailer; without a trailer, cut off"}
+}
+_IMPORTED: Final[dict[int | str, dict[str, Any]]] = {
+    413: {"model": ErrorBody, "description": "Over `limits.import_bytes`; what came before may have been imported"},
+    422: {"model": ErrorBody, "description": "A line is damaged; those before it were imported"},
+}
+
+
+class ExportParams(Input):
+    """Query parameters of an export."""
+
+    project_id: Name | None = None
+    """Only this project's memories; omitted = those of all projects."""
+    vectors: bool = True
+    """Whether memories come with their vectors."""
+
+
+class ImportParams(Input):
+    """Query parameters of an import."""
+
+    merge: MergeMode = MergeMode.SKIP
+    """Where a memory of the same id is there: ``skip`` keeps it, ``replace`` replaces it, ``newer`` keeps the newer."""
+    map_user: bool = False
+    """Whether memories that another user exported become the caller's; they are refused otherwise."""
+
+
+class RefusalView(BaseModel):
+    """A memory that was not taken."""
+
+    line: int | None
+    reason: str
+
+
+class ImportResult(BaseModel):
+    """What became of the memories; the first five add up to ``read``."""
+
+    added: int
+    replaced: int
+    kept: int
+    """Passed over: the memory of the same id that was there stays."""
+    refused: int
+    left_out: int
+    read: int
+    reembedded: int
+    """How many of them got a new vector from their text."""
+    mended: int
+    """How many of them were cut, or freed of control characters."""
+    renamed: int
+    """How many of them got a new id."""
+    refusals: list[RefusalView] = Field(description="The first 20")
+    sha256: str
+    """As in the trailer."""
+
+    @classmethod
+    def of(cls, report: ImportReport) -> "ImportResult":
+        """Return the view of a report."""
+        return cls.model_validate({**report.outcomes.as_dict(), "sha256": report.sha256})
+
+
+class MemoryTransferEndpoints:
+    """The routes' functions.
+
+    Args:
+        transfer: None where memory is switched off.
+        authenticator: Says whose memories are meant.
+        limits: Bounds of an import.
+    """
+
+    def __init__(self, *, transfer: OwnTransfer | None, authenticator: Authenticator, limits: MemoryLimits) -> None:
+        self._transfer = transfer
+        self._authenticator = authenticator
+        self._limits = limits
+
+    async def export(self, request: Request, params: Annotated[ExportParams, Query()]) -> StreamingResponse:
+        """All of the caller's memories with every field, superseded and expired ones too, one JSON object a line."""
+        transfer, scope = self._open(request)
+        lines = await transfer.export(scope.user_id, project_id=params.project_id, vectors=params.vectors)
+        headers = {"content-disposition": 'attachment; filename="memories.ndjson"', "cache-control": "no-store"}
+        return StreamingResponse(lines, media_type=MEDIA_TYPE, headers=headers)
+
+    async def bring(self, request: Request, params: Annotated[ImportParams, Query()]) -> ImportResult:
+        """Takes what an export gave into the caller's own memories; doing it again changes nothing more.
+
+        Nothing from the first damaged line on is imported; the error names the line.
+        """
+        transfer, scope = self._open(request)
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise InvalidRequest(
+                "content-encoding: send the lines as they are", code="invalid_header", param="content-encoding"
+            )
+        done, body = Outcomes(), BodyStream(request, self._limits.import_bytes)
+        try:
+            report = await transfer.bring(
+                scope.user_id,
+                body,
+                mode=params.merge,
+                take_over=params.map_user,
+                max_line_bytes=self._limits.import_line_bytes,
+                outcomes=done,
+            )
+        except BodyTooLarge as error:
+            await body.drain()
+            raise BodyTooLarge(f"{error}; {_so_far(done)}", param="body") from None
+        if report.damage is not None and report.damaged_line is not None:
+            await body.drain()
+            raise DamagedData(report.damaged_line, f"{report.damage}; {_so_far(done)}")
+        return ImportResult.of(report)
+
+    def _open(self, request: Request) -> tuple[OwnTransfer, Scope]:
+        scope = own_scope(request, self._authenticator)
+        if self._transfer is None:
+            raise memory_off()
+        return self._transfer, scope
+
+
+def memory_transfer_routes(
+    *, transfer: OwnTransfer | None, authenticator: Authenticator, limits: MemoryLimits
+) -> APIRouter:
+    """Return the routes, which belong before those of single memories; arguments as ``MemoryTransferEndpoints``."""
+    end = MemoryTransferEndpoints(transfer=transfer, authenticator=authenticator, limits=limits)
+    identity = APIKeyHeader(
+        name=authenticator.user_header,
+        scheme_name="user",
+        description="Who is calling; believed from a trusted proxy only.",
+        auto_error=False,
+    )
+    router = APIRouter(tags=["memory"], dependencies=[Security(identity)], responses=_ERRORS)
+    router.add_api_route(
+        "/v1/memory/export",
+        end.export,
+        methods=["GET"],
+        summary="Export all memories",
+        response_class=StreamingResponse,
+        responses=_EXPORTED,
+    )
+    router.add_api_route(
+        "/v1/memory/import",
+        end.bring,
+        methods=["POST"],
+        summary="Import memories",
+        responses=_IMPORTED,
+        openapi_extra={"requestBody": {"required": True, "content": {MEDIA_TYPE: _LINES}}},
+    )
+    return router
+
+
+def _so_far(done: Outcomes) -> str:
+    return (
+        f"before it {done.added} memories were added, {done.replaced} replaced, {done.kept} kept and "
+        f"{done.refused} refused"
+    )

@@ -1,0 +1,1 @@
+"""Measures retrieval, threshold and isolation through the real store and service."""

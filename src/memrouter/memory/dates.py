@@ -1,0 +1,195 @@
+"""Times that a question names, resolved against a given moment. English and ISO 8601; UTC."""
+
+import calendar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import regex
+from numpy.typing import NDArray
+
+MAX_PERIODS = 8
+"""Most times that are read from one question."""
+DAY_MS = 86_400_000
+
+_MONTHS = tuple(name.casefold() for name in calendar.month_name)
+_SHORT = {name.casefold(): number for number, name in enumerate(calendar.month_abbr) if name}
+_MONTH_NUMBERS = {**_SHORT, "sept": 9, **{name: number for number, name in enumerate(_MONTHS) if name}}
+_WEEKDAYS = {name.casefold(): number for number, name in enumerate(calendar.day_name)}
+_COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
+           "nine": 9, "ten": 10, "couple": 2, "few": 3}  # fmt: skip
+CALENDAR_WORDS = frozenset(_MONTH_NUMBERS) | frozenset(_WEEKDAYS)
+"""Names of months and days, folded; capitalised, but no names of anybody."""
+
+_MONTH = "|".join(sorted(_MONTH_NUMBERS, key=len, reverse=True))
+_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+_YEAR = r"(?P<year>(?:19|20)\d\d)"
+_COUNT = "|".join(_COUNTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A stretch of time that a question means.
+
+    Attributes:
+        start: First millisecond since the epoch.
+        end: The millisecond after its last.
+        reach: Days over which its worth falls to 1/e outside: what happened is often told some days later.
+        worth: What being inside counts, 0 to 1: a day says more about a memory than a year.
+    """
+
+    start: int
+    end: int
+    reach: float
+    worth: float
+
+    def nearness(self, times: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return ``worth`` for each of ``times`` (milliseconds) inside, less the farther outside."""
+        outside = np.maximum(np.maximum(self.start - times, times - (self.end - 1)), 0) / DAY_MS
+        near: NDArray[np.float64] = self.worth * np.exp(-outside / self.reach)
+        return near
+
+
+def periods(text: str, *, now: int) -> tuple[Period, ...]:
+    """Return the times that ``text`` names, at most MAX_PERIODS.
+
+    Known are days (``2023-05-16``, ``16 May 2023``, ``May 16th``), months (``2023-05``, ``May 2023``, ``in May``,
+    ``last May``), years, ``today``, ``yesterday``, days of the week, ``this`` and ``last`` week, weekend, month and
+    year, and ``two weeks ago``. Where the year or week is not said, the latest that has begun is meant.
+
+    Args:
+        text: A question; parts that are no possible date are passed over.
+        now: Milliseconds since the epoch that the question is asked at.
+    """
+    today = datetime.fromtimestamp(min(max(now, DAY_MS * 800), DAY_MS * 2_900_000) / 1000, UTC).date()
+    found: list[Period] = []
+    left = text
+    for pattern, read in _GRAMMAR:
+        for match in pattern.finditer(left):
+            try:
+                found.append(read(match, today))
+            except (ValueError, OverflowError):
+                continue
+        left = pattern.sub(lambda match: " " * len(match.group()), left)  # what is read is not read again
+        if len(found) >= MAX_PERIODS:
+            break
+    return tuple(dict.fromkeys(found))[:MAX_PERIODS]
+
+
+def _span(start: date, end: date, *, reach: float, worth: float) -> Period:
+    midnight = datetime.min.time()
+    starts, ends = (round(datetime.combine(day, midnight, UTC).timestamp() * 1000) for day in (start, end))
+    return Period(starts, ends, reach, worth)
+
+
+def _one_day(day: date) -> Period:
+    return _span(day, day + timedelta(days=1), reach=5, worth=1)
+
+
+def _one_week(monday: date) -> Period:
+    return _span(monday, monday + timedelta(days=7), reach=5, worth=1)
+
+
+def _one_month(year: int, month: int) -> Period:
+    start = date(year, month, 1)
+    return _span(start, start + timedelta(days=calendar.monthrange(year, month)[1]), reach=7, worth=0.8)
+
+
+def _one_year(year: int) -> Period:
+    return _span(date(year, 1, 1), date(year + 1, 1, 1), reach=15, worth=0.2)
+
+
+def _iso(match: "regex.Match[str]", today: date) -> Period:
+    year, month = int(match["year"]), int(match["month"])
+    return _one_day(date(year, month, int(match["day"]))) if match["day"] else _one_month(year, month)
+
+
+def _day_of_month(match: "regex.Match[str]", today: date) -> Period:
+    month, day = _MONTH_NUMBERS[match["month"].casefold()], int(match["day"])
+    if match["year"]:
+        return _one_day(date(int(match["year"]), month, day))
+    return _one_day(next(each for each in _years(today, month, day) if each <= today))
+
+
+def _years(today: date, month: int, day: int) -> Iterator[date]:
+    """Yield this day of the year in this year and in those before, where it exists."""
+    for year in range(today.year, today.year - 9, -1):
+        if day <= calendar.monthrange(year, month)[1]:
+            yield date(year, month, day)
+    raise ValueError
+
+
+def _month(match: "regex.Match[str]", today: date) -> Period:
+    month = _MONTH_NUMBERS[match["month"].casefold()]
+    if match["year"]:
+        return _one_month(int(match["year"]), month)
+    begun = month < today.month or (month == today.month and (match["which"] or "").casefold() != "last")
+    return _one_month(today.year if begun else today.year - 1, month)
+
+
+def _year(match: "regex.Match[str]", today: date) -> Period:
+    return _one_year(int(match["year"]))
+
+
+def _named_day(match: "regex.Match[str]", today: date) -> Period:
+    back = {"today": 0, "tonight": 0, "this": 0, "yesterday": 1, "last": 1, "the": 2}
+    return _one_day(today - timedelta(days=back[match["word"].split()[0].casefold()]))
+
+
+def _weekday(match: "regex.Match[str]", today: date) -> Period:
+    back = (today.weekday() - _WEEKDAYS[match["weekday"].casefold()]) % 7
+    return _one_day(today - timedelta(days=back or (7 if (match["which"] or "").casefold() == "last" else 0)))
+
+
+def _unit(match: "regex.Match[str]", today: date) -> Period:
+    back = 1 if match["which"].casefold() in ("last", "past", "previous") else 0
+    return _units_back(match["unit"].casefold(), back, today)
+
+
+def _ago(match: "regex.Match[str]", today: date) -> Period:
+    count = match["count"].casefold()
+    return _units_back(match["unit"].casefold(), _COUNTS[count] if count in _COUNTS else int(count), today)
+
+
+def _units_back(unit: str, back: int, today: date) -> Period:
+    monday = today - timedelta(days=today.weekday())
+    match unit:
+        case "day":
+            return _one_day(today - timedelta(days=back))
+        case "week":
+            return _one_week(monday - timedelta(weeks=back))
+        case "weekend":
+            saturday = monday + timedelta(days=5) - timedelta(weeks=back)
+            return _span(saturday, saturday + timedelta(days=2), reach=5, worth=1)
+        case "month":
+            year, month = divmod(today.year * 12 + today.month - 1 - back, 12)
+            return _one_month(year, month + 1)
+        case _:
+            return _one_year(today.year - back)
+
+
+def _compiled(pattern: str) -> "regex.Pattern[str]":
+    return regex.compile(pattern, regex.IGNORECASE | regex.ASCII)
+
+
+_Read = Callable[["regex.Match[str]", date], Period]
+# The longer forms first; a bare "may" or "march" is a verb, unless a year or a preposition stands beside it.
+_GRAMMAR: tuple[tuple["regex.Pattern[str]", _Read], ...] = (
+    (_compiled(rf"\b{_YEAR}-(?P<month>\d\d)(?:-(?P<day>\d\d))?\b"), _iso),
+    (_compiled(rf"\b{_DAY}(?: of)? (?P<month>{_MONTH})\b\.?(?:,? {_YEAR}\b)?"), _day_of_month),
+    (_compiled(rf"\b(?P<month>{_MONTH})\.? {_DAY}\b(?:,? {_YEAR}\b)?"), _day_of_month),
+    (_compiled(rf"\b(?P<which>)(?P<month>{_MONTH})\b\.?,?(?: of)? {_YEAR}\b"), _month),
+    (
+        _compiled(rf"\b(?P<which>in|last|this|since|during|of|early|late|mid)[ -](?P<month>{_MONTH})\b(?P<year>)"),
+        _month,
+    ),
+    (_compiled(rf"\b{_YEAR}\b"), _year),
+    (_compiled(r"\b(?P<word>the day before yesterday|yesterday|today|tonight|this morning|last night)\b"), _named_day),
+    (_compiled(rf"\b(?:(?P<which>last|this|on) )?(?P<weekday>{'|'.join(_WEEKDAYS)})\b"), _weekday),
+    (_compiled(r"\b(?P<which>this|last|past|previous) (?P<unit>weekend|week|month|year)\b"), _unit),
+    (
+        _compiled(rf"\b(?P<count>\d{{1,3}}|{_COUNT})(?: of)? (?P<unit>day|weekend|week|month|year)s? ago\b"),
+        _ago,
+    ),
+)

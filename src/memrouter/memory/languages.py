@@ -1,0 +1,58 @@
+"""Stop words of languages, and telling languages apart by them."""
+
+import importlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import islice
+
+SAMPLE_TOKENS = 400
+"""Tokens that a language is told from."""
+MARGIN = 1.5
+"""How many times the stop words of English another language's must be, to be taken for the language."""
+
+ENGLISH = "english"
+
+_ENGLISH = """
+a about above after again against all also am an and any are as at be because been before being below between both
+but by can cannot could did do does doing done down during each few for from further get had has have having he her
+here hers herself him himself his how i if in into is it its itself just let me more most my myself no nor not of
+off on once only or other our ours ourselves out over own same shall she should so some such than that the their
+theirs them themselves then there these they this those through to too under until up us very was we were what when
+where which while who whom whose why will with would you your yours yourself yourselves
+ain't aren't can't couldn't didn't doesn't don't hadn't hasn't haven't he'd he'll he's here's how's i'd i'll i'm
+i've isn't it'd it'll it's let's she'd she'll she's shouldn't that's there's they'd they'll they're they've wasn't
+we'd we'll we're we've weren't what's when's where's who's why's won't wouldn't you'd you'll you're you've
+"""
+ENGLISH_STOP_WORDS = frozenset(_ENGLISH.split())
+
+
+def stop_words(language: str) -> frozenset[str]:
+    """Return the stop words of a language, folded; none where they are not known.
+
+    Those of English are our own; the others come from the package ``stop-words``, where it is installed.
+    """
+    if language == ENGLISH:
+        return ENGLISH_STOP_WORDS
+    try:
+        package = importlib.import_module("stop_words")
+        return frozenset(word.casefold() for word in package.get_stop_words(language))
+    except ImportError:
+        return frozenset()
+
+
+def detect(tokens: Iterable[str], known: Mapping[str, frozenset[str]]) -> str:
+    """Return the language that most stop words among the first SAMPLE_TOKENS tokens belong to.
+
+    English where there are none, and unless another language has MARGIN times as many.
+
+    Args:
+        tokens: Folded words of the text.
+        known: Stop words by language; English among them.
+    """
+    counts: Counter[str] = Counter()
+    for token in islice(tokens, SAMPLE_TOKENS):
+        counts.update([language for language, words in known.items() if token in words])
+    if not counts:
+        return ENGLISH
+    best, count = max(sorted(counts.items()), key=lambda item: item[1])
+    return best if count >= 2 and count > MARGIN * counts[ENGLISH] else ENGLISH

@@ -1,0 +1,47 @@
+"""Words of nearly the same spelling: slips of the finger and variants of names."""
+
+import sys
+from collections.abc import Iterable
+
+MIN_CHARS = 5
+"""Shorter words are never taken for one another: too many real ones differ by a letter."""
+
+
+class Spelling:
+    """Finds the words of a vocabulary that are one slip away from a given one; any thread may ask it.
+
+    A slip is a letter that is missing, added or wrong, or two that changed places. The first letter is taken to be
+    right. Words with a digit are never taken for one another.
+
+    Args:
+        vocabulary: Index terms.
+    """
+
+    def __init__(self, vocabulary: Iterable[str]) -> None:
+        self._words: dict[tuple[str, int], list[str]] = {}
+        for word in vocabulary:
+            if len(word) >= MIN_CHARS - 1:
+                self._words.setdefault((word[0], len(word)), []).append(word)
+
+    @property
+    def nbytes(self) -> int:
+        """Return an estimate of the memory it takes without the words themselves."""
+        return sys.getsizeof(self._words) + sum(160 + sys.getsizeof(words) for words in self._words.values())
+
+    def near(self, word: str) -> list[str]:
+        """Return the words one slip away from ``word``, in the order of the vocabulary by length."""
+        if len(word) < MIN_CHARS or not word.isalpha():
+            return []
+        lengths = range(max(MIN_CHARS - 1, len(word) - 1), len(word) + 2)
+        candidates = (other for length in lengths for other in self._words.get((word[0], length), ()))
+        return [other for other in candidates if _one_slip(word, other)]
+
+
+def _one_slip(one: str, other: str) -> bool:
+    """Return whether one insertion, deletion, substitution or swap of neighbours turns ``one`` into ``other``."""
+    short, long = sorted((one, other), key=len)
+    at = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
+    if len(short) < len(long):
+        return short[at:] == long[at + 1 :]
+    swapped = short[at:][:2][::-1] == long[at:][:2] and short[at + 2 :] == long[at + 2 :]
+    return at < len(short) and (swapped or short[at + 1 :] == long[at + 1 :])

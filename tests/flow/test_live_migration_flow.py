@@ -1,0 +1,239 @@
+"""Memories move from SQLite to Valkey while people chat, remember, edit and forget."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest_asyncio
+
+from memrouter.testing.upstream import ScriptedUpstream
+from memrouter.testing.valkey import ValkeyServer
+
+from .conftest import new_user
+from .servers import Caller, JsonObject, Router, router_config, running_router
+from .valkey_cases import asks, durable, every_content, store_status, try_to_remember
+
+PEOPLE = 3
+EACH = 25
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def model() -> AsyncIterator[ScriptedUpstream]:
+    async with ScriptedUpstream() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def valkey() -> AsyncIterator[ValkeyServer]:
+    async with ValkeyServer() as running:
+        yield running
+
+
+def block(valkey: ValkeyServer) -> JsonObject:
+    return {"backend": "valkey", "valkey": {"host": "127.0.0.1", "port": valkey.port, "timeout": 2}}
+
+
+def on_sqlite(model: ScriptedUpstream, **memory: Any) -> JsonObject:
+    return router_config({"scripted": [model.endpoint]}, memory=memory)
+
+
+def moving(model: ScriptedUpstream, valkey: ValkeyServer, **migration: Any) -> JsonObject:
+    return on_sqlite(model, migration={"to": block(valkey), **migration})
+
+
+class Person:
+    """Somebody who never stops to write, and looks after each write whether it is there."""
+
+    def __init__(self, user: str, rng: random.Random) -> None:
+        self.user = user
+        self._rng = rng
+        self._number = 0
+        self._known: dict[str, str] = {}
+        self.uncertain: set[str] = set()
+        self.steps = 0
+
+    @property
+    def known(self) -> set[str]:
+        return set(self._known.values())
+
+    async def remember(self, caller: Caller, count: int) -> None:
+        contents = [self._text() for _ in range(count)]
+        self.uncertain = set(contents)
+        body = json.dumps({"memories": [{"content": content} for content in contents]}).encode()
+        answer = await caller.request("POST", "/v1/memory", body)
+        assert answer.status == 201, answer.body
+        self._known |= {memory["id"]: memory["content"] for memory in answer.json()["memories"]}
+        self.uncertain = set()
+
+    async def live(self, router: Router, until: asyncio.Event) -> None:
+        caller = router.caller(self.user)
+        while not until.is_set():
+            await self._rng.choice((self.remember_one, self._edit, self._forget))(caller)
+            assert set(await every_content(caller)) == self.known
+            assert await asks(caller) in ("used", "missing")
+            self.steps += 1
+
+    async def remember_one(self, caller: Caller) -> None:
+        await self.remember(caller, 1)
+
+    async def _edit(self, caller: Caller) -> None:
+        memory_id, text = self._rng.choice(list(self._known)), self._text()
+        self.uncertain = {self._known[memory_id], text}
+        answer = await caller.request("PATCH", f"/v1/memory/{memory_id}", json.dumps({"content": text}).encode())
+        assert answer.status == 200, answer.body
+        self._known[memory_id] = text
+        self.uncertain = set()
+
+    async def _forget(self, caller: Caller) -> None:
+        memory_id = self._rng.choice(list(self._known))
+        self.uncertain = {self._known[memory_id]}
+        answer = await caller.request("DELETE", f"/v1/memory/{memory_id}")
+        assert answer.status in (200, 204), answer.body
+        del self._known[memory_id]
+        self.uncertain = set()
+
+    def _text(self) -> str:
+        self._number += 1
+        return f"My canary number {self._number} sings in {self._rng.choice(('Porto', 'Lisbon', 'Faro'))}."
+
+
+class Crowd:
+    """People who live while the body runs; keeps the phases that /ready showed."""
+
+    def __init__(self, router: Router, people: list[Person]) -> None:
+        self._router = router
+        self._people = people
+        self._enough = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.phases: list[str] = []
+
+    async def __aenter__(self) -> "Crowd":
+        self._tasks = [asyncio.create_task(person.live(self._router, self._enough)) for person in self._people]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._enough.set()
+        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(result, BaseException) and not isinstance(result, aiohttp.ClientError):
+                raise result
+
+    async def until(self, phase: str, *, copied: int = 0) -> JsonObject:
+        """Wait until /ready shows a phase; nobody may have failed meanwhile."""
+        async with asyncio.timeout(60):
+            while True:
+                assert not any(task.done() for task in self._tasks), "a request failed"
+                found = await migration(self._router)
+                if found["phase"] not in self.phases:
+                    self.phases.append(found["phase"])
+                if found["phase"] == phase and found["copied"] >= copied:
+                    return found
+                await asyncio.sleep(0.02)
+
+
+async def migration(router: Router) -> JsonObject:
+    answer = await router.get("/ready")
+    assert answer.status == 200
+    found: JsonObject = answer.json()["migration"]
+    return found
+
+
+async def everything(router: Router, people: list[Person]) -> list[list[str]]:
+    return [sorted(await every_content(router.caller(person.user))) for person in people]
+
+
+async def test_memories_move_under_load_through_a_kill_and_back(
+    tmp_path: Path, model: ScriptedUpstream, valkey: ValkeyServer
+) -> None:
+    people = [Person(new_user(), random.Random(number)) for number in range(PEOPLE)]
+    async with running_router(tmp_path, on_sqlite(model)) as router:
+        for person in people:
+            await person.remember(router.caller(person.user), EACH)
+        assert "migration" not in (await router.get("/ready")).json()
+
+    async with running_router(tmp_path, moving(model, valkey, rate=EACH)) as router, Crowd(router, people) as crowd:
+        found = await crowd.until("copying", copied=EACH)
+        assert found["total"] >= found["copied"]
+        assert await router.metric("memrouter_migration_phase") == 2
+        router.process.kill()
+        await router.process.wait()
+
+    async with running_router(tmp_path, moving(model, valkey, rate=200)) as router:
+        for person in people:
+            caller = router.caller(person.user)
+            found_now = set(await every_content(caller))
+            assert person.known - person.uncertain <= found_now <= person.known | person.uncertain
+            listed = (await caller.request("GET", "/v1/memory?limit=100")).json()["memories"]
+            person._known = {memory["id"]: memory["content"] for memory in listed}
+            assert person.known == found_now, "the test looks at one page"
+        async with Crowd(router, people) as crowd:
+            await crowd.until("switched")
+            steps = [person.steps for person in people]
+            while any(person.steps < before + 5 for person, before in zip(people, steps, strict=True)):
+                await crowd.until("switched")
+        assert crowd.phases[-2:] == ["verifying", "switched"]
+        assert await router.metric("memrouter_migration_phase") == 4
+        ready = (await router.get("/ready")).json()
+        assert ready["checks"]["memory_migration"] == {"status": "ok", "detail": ""}
+        async with asyncio.timeout(20):
+            while (await migration(router))["dirty"]:
+                await asyncio.sleep(0.05)
+        final = await everything(router, people)
+        assert final == [sorted(person.known) for person in people]
+        assert str(valkey.port) not in json.dumps(ready)
+
+    async with running_router(tmp_path, on_sqlite(model)) as router:
+        assert await everything(router, people) == final, "going back is one line"
+    async with running_router(tmp_path, on_sqlite(model, **block(valkey))) as router:
+        assert await everything(router, people) == final, "and so is going on"
+
+
+async def test_a_dead_new_store_never_hurts(tmp_path: Path, model: ScriptedUpstream, valkey: ValkeyServer) -> None:
+    people = [Person(new_user(), random.Random(number)) for number in range(PEOPLE)]
+    async with running_router(tmp_path, moving(model, valkey)) as router:
+        for person in people:
+            await person.remember(router.caller(person.user), 10)
+        async with Crowd(router, people) as crowd:
+            await crowd.until("switched")
+            await valkey.kill()
+            found = await crowd.until("verifying")
+            assert "failed" in found["last_error"] or "reached" in found["last_error"]
+            steps = [person.steps for person in people]
+            while any(person.steps < before + 3 for person, before in zip(people, steps, strict=True)):
+                await crowd.until("verifying")
+            await valkey.start()  # empty: it keeps nothing on the disk
+            await crowd.until("switched")
+        assert await everything(router, people) == [sorted(person.known) for person in people]
+        async with asyncio.timeout(20):
+            while (await migration(router))["dirty"]:
+                await asyncio.sleep(0.05)
+    async with running_router(tmp_path, on_sqlite(model, **block(valkey))) as router:
+        assert await everything(router, people) == [sorted(person.known) for person in people]
+
+
+async def test_memories_are_there_while_the_old_store_is_down(tmp_path: Path, model: ScriptedUpstream) -> None:
+    async with durable(tmp_path / "valkey") as valkey:
+        to = {"backend": "sqlite", "sqlite": {"path": "${DATABASE}"}}
+        memory = {**block(valkey), "migration": {"to": to}}
+        config = router_config({"scripted": [model.endpoint]}, memory=memory)
+        del config["global"]["stores"]["memory"]["sqlite"]
+        async with running_router(tmp_path, config) as router:
+            alice = router.caller(new_user())
+            await alice.remember("My canary is called Figaro.")
+            await Crowd(router, []).until("switched")
+            assert await asks(alice, "How is my canary called?") == "used"
+            await valkey.kill()
+            for _ in range(3):
+                assert await asks(alice, "How is my canary called?") == "used"
+            assert await every_content(alice) == ["My canary is called Figaro."]
+            assert not await try_to_remember(alice, "My canary sings.")
+            said = await alice.chat("My canary was born in Porto last spring, as I told my sister.")
+            assert said.status == 200
+            assert said.memory in ("used", "missing")
+            assert (await store_status(router))["status"] == "degraded"
+            await valkey.start()
+            assert any("Porto" in memory["content"] for memory in await alice.stored(2)), "what was said is kept"
+            await Crowd(router, []).until("switched")
