@@ -1,25 +1,37 @@
 """The stores that memories are moved between, each made empty, and the plain way to fill one."""
 
+import asyncio
+import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 from benchmarks.raw import RawValkey
-from memrouter.config.memory import SqliteSettings
+from memrouter.config.memory import MilvusSettings, SqliteSettings
 from memrouter.models.memory import MemoryRecord, owner_key
 from memrouter.stores.base import MemoryStore
+from memrouter.stores.embedding_space import EmbeddingSpace
+from memrouter.stores.milvus.collection import open_collection
+from memrouter.stores.milvus.connection import Connection as MilvusConnection
+from memrouter.stores.milvus.rows import Held, memory_row, new_key
+from memrouter.stores.milvus.schema import Layout
+from memrouter.stores.milvus.store import MilvusStore
 from memrouter.stores.sqlite.connection import connect
 from memrouter.stores.sqlite.rows import INSERT, to_row
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.stores.valkey.rows import to_fields
 from memrouter.stores.valkey.store import ValkeyStore
+from memrouter.testing.milvus import StandaloneMilvus
 from memrouter.testing.valkey import ValkeyServer
 
 Batches: TypeAlias = Sequence[Sequence[MemoryRecord]]
+
+DEFAULT_TICK_MS: Final = 200
+"""``proxy.timeTickInterval`` of a Milvus that nobody has configured; tests have a shorter one."""
 
 
 class Place(ABC):
@@ -28,10 +40,12 @@ class Place(ABC):
     Attributes:
         name: Shown in the tables.
         baseline: What ``raw`` does, shown in the tables.
+        least: Memories per second that a merge with vectors supplied must do; None where nothing is demanded.
     """
 
     name: str
     baseline: str
+    least: int | None = 5_000
 
     @abstractmethod
     def empty(self, *, dimension: int, model: str) -> AbstractAsyncContextManager[MemoryStore]:
@@ -115,8 +129,62 @@ class Valkey(Place):
             return seconds
 
 
-PLACES: tuple[Place, ...] = (Sqlite(), Valkey())
+class Milvus(Place):
+    """A server of its own, with the time tick that it has by default."""
+
+    name = "milvus"
+    baseline = "raw insert of rows made before, same collection"
+    least = None
+
+    @asynccontextmanager
+    async def _settings(self) -> AsyncIterator[MilvusSettings]:
+        server = StandaloneMilvus(tick_ms=DEFAULT_TICK_MS)
+        try:
+            await asyncio.to_thread(server.start)
+            yield server.settings(timeout=120)
+        finally:
+            await asyncio.to_thread(server.close)
+
+    @asynccontextmanager
+    async def empty(self, *, dimension: int, model: str) -> AsyncIterator[MemoryStore]:
+        """See ``Place``."""
+        async with self._settings() as settings:
+            store = await MilvusStore.open(settings, dimension=dimension, embedding_model=model)
+            yield store
+            await store.aclose()
+
+    async def raw(self, batches: Batches, *, dimension: int, model: str) -> float:
+        """See ``Place``."""
+        async with self._settings() as settings:
+            connection = await MilvusConnection.open(settings)
+            space = EmbeddingSpace(model, dimension)
+            collection = await open_collection(connection, settings, space)
+            seconds = 0.0
+            for batch in batches:
+                rows = [_milvus_row(record, collection.layout) for record in batch]
+                begun = time.perf_counter()
+                await connection.insert(collection.name, rows)
+                seconds += time.perf_counter() - begun
+            await connection.aclose()
+            return seconds
+
+
+class MilvusLite(Milvus):
+    """A file of its own."""
+
+    name = "milvus-lite"
+
+    @asynccontextmanager
+    async def _settings(self) -> AsyncIterator[MilvusSettings]:
+        with TemporaryDirectory() as folder:
+            yield MilvusSettings(address=str(Path(folder) / "memories.db"), timeout=120)
+
+
+PLACES: tuple[Place, ...] = (Sqlite(), Valkey(), Milvus())
 """Every kind of store that moves are measured between."""
+
+SLOW_PLACES: tuple[Place, ...] = (MilvusLite(),)
+"""Those that are measured only where they are asked for, with fewer memories."""
 
 
 @asynccontextmanager
@@ -128,3 +196,9 @@ async def _sqlite(folder: Path, dimension: int, model: str) -> AsyncIterator[Mem
 
 def _file(folder: Path) -> Path:
     return folder / "memories.db"
+
+
+def _milvus_row(record: MemoryRecord, layout: Layout) -> dict[str, Any]:
+    nonce = f"{random.Random(record.id).getrandbits(64):016x}"
+    key = new_key(record.id, record.user_id, nonce, layout)
+    return memory_row(Held(record, key, nonce, 1, nonce, 0), layout)

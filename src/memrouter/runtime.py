@@ -223,9 +223,9 @@ class Runtime:
         )
 
     async def _open_embedder(self, env: Mapping[str, str], tokens: TokenCounter) -> InstrumentedEmbedder:
-        dimension = _store_dimension(self.settings)
+        memory = self.settings.memory
         cached: CachedEmbedder = await open_embedder(
-            self.settings.memory, env=env, dimension=dimension, tokenizer=tokens.tokenizer
+            memory, env=env, dimension=memory.store_dimension, tokenizer=tokens.tokenizer
         )
         self._resources.push_async_callback(cached.aclose)
         self.metrics.watch_embedding_cache(hits=lambda: cached.hits, misses=lambda: cached.misses)
@@ -274,15 +274,13 @@ class Runtime:
 
     def _rewriter(self, tokens: TokenCounter) -> QueryRewriter | None:
         """Return what rewrites queries; None where no model is meant for it."""
-        settings, models = self.settings.memory.query_rewrite, self.settings.providers.models
-        name = settings.model
-        meant = next((model for model in models if (model.name == name if name else model.role)), None)
-        if meant is None or not settings.enabled:
+        meant = self.settings.rewriting_model
+        if meant is None:
             return None
         return QueryRewriter(
             self.upstream,
             model=ModelChoice(meant.name, meant.upstream_name),
-            settings=settings,
+            settings=self.settings.memory.query_rewrite,
             tokens=tokens,
             observer=self.metrics,
             clock=self.clock,
@@ -380,11 +378,3 @@ class Runtime:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LEAST_DRAIN_SECONDS):
                 await accesses.aclose()
-
-
-def _store_dimension(settings: Settings) -> int | None:
-    """Return the dimension that the store's section names, if any."""
-    memory = settings.memory
-    blocks = {"valkey": memory.valkey, "milvus": memory.milvus}
-    block = blocks.get(memory.effective_backend)
-    return None if block is None else block.dimension

@@ -3,25 +3,20 @@
 import asyncio
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from typer.testing import CliRunner
 
-from memrouter.cli.main import app
-from memrouter.config.memory import SqliteSettings, ValkeySettings
-from memrouter.models.memory import MemoryRecord, Trust
+from memrouter.config.memory import ValkeySettings
+from memrouter.models.memory import Trust
 from memrouter.stores.base import Capabilities
-from memrouter.stores.query import MergeMode, ScanQuery
-from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.stores.valkey.connection import Connection
 from memrouter.testing.records import HOSTILE_IDENTITIES, NOW, RecordFactory, text_vector
-from memrouter.testing.valkey import apart, some_server
+from memrouter.testing.valkey import apart, forget, some_server
 
-DIMENSION = 64
+from .moving import DIMENSION, all_of, config, fill_sqlite, memory_lines, run, valkey_config
+
 NUMBER = 1200
 
 
@@ -69,54 +64,6 @@ async def fill(settings: ValkeySettings) -> None:
         await connection.aclose()
 
 
-async def clean(settings: ValkeySettings) -> None:
-    connection = await Connection.open(settings)
-    await connection.attempt([["FT.DROPINDEX", settings.index_name], ["UNLINK", f"~{settings.collection_prefix}meta"]])
-    async for keys in connection.scan(f"{settings.collection_prefix}*"):
-        await connection.pipeline([["UNLINK", key] for key in keys])
-    await connection.aclose()
-
-
-async def fill_sqlite(path: Path, records: Sequence[MemoryRecord]) -> None:
-    settings = SqliteSettings(path=str(path), synchronous="normal")
-    store = await SqliteStore.open(settings, dimension=DIMENSION, embedding_model="hash-64")
-    await store.merge(records, mode=MergeMode.SKIP)
-    await store.aclose()
-
-
-async def all_of(path: Path) -> list[MemoryRecord]:
-    settings = SqliteSettings(path=str(path), synchronous="normal")
-    store = await SqliteStore.open(settings, dimension=DIMENSION, embedding_model="hash-64")
-    try:
-        return [record async for page in store.scan(ScanQuery()) for record in page.records]
-    finally:
-        await store.aclose()
-
-
-def run(*args: str) -> dict[str, Any]:
-    result = CliRunner().invoke(app, [*args, "--json"], env={"MEMROUTER_EMBEDDING_MODEL": None})
-    assert result.exit_code == 0, result.output
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
-
-
-def config(path: Path, memory: dict[str, Any]) -> str:
-    models = [{"name": "m", "backend_refs": [{"name": "b", "base_url": "http://127.0.0.1:1/v1"}]}]
-    tree = {"version": "v0.3", "providers": {"models": models}}
-    path.write_text(yaml.safe_dump({**tree, "global": {"stores": {"memory": {"embedding_model": "hash", **memory}}}}))
-    return str(path)
-
-
-def valkey_config(path: Path, settings: ValkeySettings) -> str:
-    block = settings.model_dump(exclude={"password"}, exclude_none=True)
-    return config(path, {"backend": "valkey", "valkey": block | {"password": settings.password.get_secret_value()}})
-
-
-def memory_lines(path: Path) -> list[bytes]:
-    """Return the lines between manifest and trailer."""
-    return path.read_bytes().splitlines()[1:-1]
-
-
 def test_every_memory_of_a_go_router_is_exported_and_imported(base: ValkeySettings, tmp_path: Path) -> None:
     settings = apart(base)
     source = valkey_config(tmp_path / "valkey.yaml", settings)
@@ -125,7 +72,7 @@ def test_every_memory_of_a_go_router_is_exported_and_imported(base: ValkeySettin
     try:
         report = run("export", str(tmp_path / "out.ndjson"), "--config", source)
     finally:
-        asyncio.run(clean(settings))
+        asyncio.run(forget(settings))
     assert (report["memories"], report["outcomes"]["refused"]) == (NUMBER, 0)
     assert report["users"] == len(HOSTILE_IDENTITIES)
     outcomes = run("import", str(tmp_path / "out.ndjson"), "--config", target)["outcomes"]
@@ -158,6 +105,6 @@ def test_sqlite_and_valkey_give_the_same_lines_in_the_same_order(base: ValkeySet
         assert run("import", str(tmp_path / "one"), "--config", valkey)["outcomes"]["kept"] == len(records)
         run("export", str(tmp_path / "two"), "--config", valkey)
     finally:
-        asyncio.run(clean(settings))
+        asyncio.run(forget(settings))
     assert memory_lines(tmp_path / "one") == memory_lines(tmp_path / "two")
     assert len(memory_lines(tmp_path / "one")) == len(records)

@@ -63,7 +63,7 @@ def test_vectors_of_another_model_in_a_local_file_are_broken(doctor: Doctor, tmp
     finding = outcome.of("milvus vectors")
     assert (outcome.status, finding["level"]) == (2, "broken")
     assert "wordllama-256 (256 numbers), but hash-64 (64 numbers) is configured" in finding["seen"]
-    assert "memrouter reindex --embedding-model hash-64" in finding["fix"]
+    assert "memrouter migrate --from FILE --to COPY" in finding["fix"]
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 import memrouter.stores.valkey as stores_valkey
-from memrouter.doctor.permissions import COMMANDS
+from memrouter.doctor.permissions import COMMANDS, FURTHER
 from memrouter.doctor.resp import RespConnection
 from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.index import SearchIndex
 from memrouter.testing.valkey import ValkeyServer, free_port
 
 from .clinic import AOF, Doctor, Launch
+
+VALKEY_PAGE = Path(__file__).parents[2] / "docs" / "valkey.md"
 
 
 def command(server: ValkeyServer, *commands: Sequence[str | int]) -> list[Any]:
@@ -196,13 +198,38 @@ def test_the_documented_rights_are_enough(doctor: Doctor, launch: Launch) -> Non
     assert {"clock", "canary", "persistence"} <= outcome.at("ok")
 
 
-def test_every_command_in_a_script_is_among_those_that_are_tried() -> None:
+def test_rights_that_only_other_commands_need_are_a_warning(doctor: Doctor, launch: Launch) -> None:
+    server = launch(*AOF)
+    make_index(server)
+    command(server, ["ACL", "SETUSER", *rights_of_the_router(), "+multi", "+discard"])
+    outcome = doctor.valkey(server.port, username="memrouter", password="PASSWORD")
+    finding = outcome.of("valkey rights")
+    assert (finding["level"], set(re.findall(r"[A-Z.]{3,}", finding["seen"]))) == ("warning", {*FURTHER, "NOPERM"})
+    assert "written, found and removed" in outcome.of("canary")["seen"]
+
+
+def test_what_is_tried_is_what_the_page_grants() -> None:
+    page = VALKEY_PAGE.read_text()
+    table = page.partition("Further rights:")[2].partition("\n\nStore the password")[0]
+    words = [*rights_of_the_router(), *re.findall(r"\+[a-z.\\|]+", table)]
+    granted = {word[1:].upper() for word in words if word.startswith("+")}
+    besides = {"CLIENT|SETNAME", "CLUSTER\\|SLOTS", "INFO", "MODULE\\|LIST", "PING", "SELECT"}
+    assert granted - besides == COMMANDS
+
+
+def rights_of_the_router() -> list[str]:
+    (line,) = re.findall(r"^ACL SETUSER (memrouter .*)$", VALKEY_PAGE.read_text(), re.MULTILINE)
+    return shlex.split(line.replace(">", "\\>"))
+
+
+def test_every_command_of_the_store_is_among_those_that_are_tried() -> None:
     folder = Path(stores_valkey.__file__).parent
-    used = {
-        name for file in folder.glob("*.py") for name in re.findall(r"redis\.p?call\(['\"]([A-Z]+)", file.read_text())
-    }
-    assert used
-    assert used <= COMMANDS
+    source = "".join(file.read_text() for file in folder.glob("*.py"))
+    scripts = set(re.findall(r"redis\.p?call\(['\"]([A-Z]+)", source))
+    direct = set(re.findall(r"\[\"([A-Z][A-Z.]+)\",", source)) - {"FLAT", "NUMERIC", "PING", "TAG", "VECTOR"}
+    assert {"HSET", "ZRANGE"} <= scripts
+    assert {"HMGET", "FT.CREATE"} <= direct
+    assert scripts | direct <= COMMANDS
 
 
 def test_a_replica_is_broken_and_the_primary_is_named(doctor: Doctor, launch: Launch) -> None:

@@ -1,6 +1,7 @@
 """The package itself is optional and large: a stand-in with the same interface takes its place."""
 
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ from memrouter.embeddings.sentence_transformers import load_sentence_transformer
 from memrouter.errors import ConfigError, MissingExtra
 
 
-class SentenceTransformer:
+class BeforeVersion6:
     def __init__(self, folder: str, *, device: str, local_files_only: bool) -> None:
         assert device == "cpu"
         assert local_files_only
@@ -25,9 +26,18 @@ class SentenceTransformer:
         return np.ones((len(texts), 5), dtype=np.float32)
 
 
-@pytest.fixture
-def package(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in = SimpleNamespace(SentenceTransformer=SentenceTransformer)
+class SinceVersion6(BeforeVersion6):
+    def get_sentence_embedding_dimension(self) -> int:
+        warnings.warn("renamed to get_embedding_dimension", FutureWarning, stacklevel=2)
+        return 5
+
+    def get_embedding_dimension(self) -> int:
+        return 5
+
+
+@pytest.fixture(params=[BeforeVersion6, SinceVersion6])
+def package(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = SimpleNamespace(SentenceTransformer=request.param)
     monkeypatch.setitem(sys.modules, "sentence_transformers", stand_in)
 
 

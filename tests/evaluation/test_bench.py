@@ -98,11 +98,13 @@ async def test_a_temporary_store_is_sqlite_whatever_is_configured() -> None:
 
 async def test_a_service_can_be_told_to_let_the_store_search(bench: Bench, sample: DataSet) -> None:
     scope = bench.scope("ann")
-    await bench.fill(scope, sample.conversations[0].utterances)
+    told = [*sample.conversations, *sample.conversations]  # more than the store gives as candidates
+    for conversation in told:
+        await bench.fill(scope, conversation.utterances)
     policy = RecallPolicy(limit=1, threshold=0)
     whole = await bench.service().recall(scope, "the kiln", policy)
     near = await bench.service(scan_limit=0).recall(scope, "the kiln", policy)
-    assert whole.considered == len(sample.conversations[0].utterances)
+    assert whole.considered == sum(len(conversation.utterances) for conversation in told)
     assert near.considered < whole.considered
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
 from memrouter.clock import SystemClock
@@ -27,7 +28,9 @@ class FoldingStore:
         return getattr(self._inner, name)
 
     async def create(self, records: Sequence[MemoryRecord], **options: Any) -> list[str]:
-        return await self._inner.create([replace(one, user_id=folded(one.user_id)) for one in records], **options)
+        return await self._inner.create(
+            [msgspec.structs.replace(one, user_id=folded(one.user_id)) for one in records], **options
+        )
 
     async def search(self, scope: Scope, query: Any) -> Any:
         found = await self._inner.search(meant(scope), query)
@@ -57,7 +60,7 @@ def meant(scope: Scope) -> Scope:
 
 def theirs(records: Sequence[MemoryRecord], scope: Scope) -> list[MemoryRecord]:
     """Return the records under the name of whoever asked, so that no later check by name can help."""
-    return [replace(record, user_id=scope.user_id) for record in records]
+    return [msgspec.structs.replace(record, user_id=scope.user_id) for record in records]
 
 
 class LeakingStore:

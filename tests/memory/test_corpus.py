@@ -80,6 +80,12 @@ async def test_terms_of_unchanged_contents_are_taken_from_the_previous_corpus() 
     assert second.index.scores(["dog"]).tolist() == fresh.index.scores(["dog"]).tolist()
 
 
+async def test_terms_of_another_language_are_not_taken_over() -> None:
+    first = await corpus_of(memory("a", "running"), analyzer=Analyzer("german"))
+    second = await corpus_of(memory("a", "running"), previous=first)
+    assert (first.terms, second.terms) == ((("running",),), (("run",),))
+
+
 async def test_an_owner_without_memories_has_an_empty_corpus() -> None:
     corpus = await corpus_of()
     assert corpus.records == ()

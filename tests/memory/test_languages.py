@@ -21,6 +21,7 @@ KNOWN = {
         ("the cat was in the house", "english"),
         ("in was", "english"),
         ("der cat", "english"),
+        ("the house is der die ist", "english"),
         ("xyz", "english"),
         ("", "english"),
     ],
@@ -40,6 +41,7 @@ def test_every_language_on_offer_has_a_stemmer(language: str) -> None:
 
 
 def test_unknown_languages_have_no_stop_words() -> None:
+    assert stop_words("klingon") == frozenset()
     assert stop_words("english") > {"the", "don't"}
     assert ENGLISH in LANGUAGES
 
@@ -60,3 +62,20 @@ def test_a_detecting_analyzer_picks_the_analyzer_of_the_language() -> None:
 async def test_the_configured_language_is_taken_and_auto_knows_english() -> None:
     assert (await open_analyzer("german")).language == "german"
     assert (await open_analyzer("auto")).suited_to(["what is the time in the house"]).language == "english"
+
+
+def test_the_package_brings_stop_words_for_every_language_on_offer() -> None:
+    assert all(len(stop_words(language)) > 20 for language in LANGUAGES)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Ich habe gestern meinen Hund in Berlin verloren", "german"),
+        ("Ayer perdí a mi perro en la ciudad y lo buscamos por todas partes", "spanish"),
+        ("Вчера я потерял свою собаку в городе и мы её искали", "russian"),
+        ("I lost my dog yesterday in the city and we looked for him", "english"),
+    ],
+)
+async def test_a_language_is_detected_with_the_package(text: str, language: str) -> None:
+    assert (await open_analyzer("auto")).suited_to([text]).language == language

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memrouter.memory.lexical import K1, PRIOR_TEXTS, B, LexicalIndex
+from memrouter.memory.lexical import K1, MAX_SPELLINGS, MAX_TERMS, PRIOR_TEXTS, B, LexicalIndex
 
 TERMS = st.sampled_from([f"t{i}" for i in range(12)])
 TEXTS = st.lists(st.lists(TERMS, max_size=20), max_size=15)
@@ -69,3 +69,18 @@ def test_size_grows_with_the_texts() -> None:
 def test_in_a_corpus_of_one_a_matched_word_still_weighs() -> None:
     scores = LexicalIndex([["canari", "figaro", "porto"]]).scores(["buy", "canari"])
     assert scores[0] > 0.35
+
+
+def test_of_a_very_long_query_the_rarest_words_count() -> None:
+    texts = [[f"common{i}" for i in range(200)], [f"common{i}" for i in range(200)], ["rare"]]
+    query = [*(f"common{i}" for i in range(200)), "rare", *(f"unknown{i}" for i in range(200))]
+    matches = LexicalIndex(texts).match(query)
+    assert len(matches.terms) == 2 * MAX_TERMS
+    assert "rare" in matches.terms
+    assert [term for term in query if term in matches.terms] == list(matches.terms)
+
+
+def test_spelling_is_looked_up_for_a_few_unknown_words_only() -> None:
+    letters = [letter * 6 for letter in "abcdefghijklmnopqrst"]
+    matches = LexicalIndex([letters]).match([f"{word[:3]}z{word[4:]}" for word in letters[:-1]], spelling=0.5)
+    assert np.count_nonzero(matches.held.any(axis=1)) == MAX_SPELLINGS

@@ -120,12 +120,12 @@ def test_a_word_of_nearly_the_spelling_counts_in_part_and_only_where_the_word_is
 
 
 @pytest.mark.parametrize(
-    ("question", "known"),
-    [("did Ann meet Bob?", 1.0), ("did Ann meet Zoe?", 0.0), ("did Yul meet Zoe?", -1.0), ("did you meet?", 0.0)],
+    ("question", "strange"),
+    [("did Ann meet Bob?", 0.0), ("did Ann meet Zoe?", 0.5), ("did Yul meet Zoe?", 1.0), ("did you meet?", 0.0)],
 )
-def test_names_are_known_or_strange(question: str, known: float) -> None:
+def test_names_that_no_memory_holds_are_strange(question: str, strange: float) -> None:
     signals, _ = signals_of(question, memory("a", "ann and bob"))
-    assert signals.known_names == known
+    assert signals.strange_names == strange
 
 
 @pytest.mark.parametrize("question", ["", "...", "the", "\x00\ud800", "x" * 4000, "Q: A: B:" * 300])

@@ -1,12 +1,11 @@
 """What goes into the cache comes out bit by bit; whatever else is found there is nothing."""
 
-from dataclasses import replace
-
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source, Trust
 from memrouter.stores import cache_value

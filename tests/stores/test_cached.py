@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from glide import GlideClient, GlideClientConfiguration, NodeAddress
 from prometheus_client.parser import text_string_to_metric_families
@@ -167,7 +168,10 @@ WRITES: dict[str, tuple[Write, list[str]]] = {
     "create": (lambda store, make, old: store.create([make.make("new")]), ["new", "old"]),
     "update": (lambda store, make, old: store.update(ALICE, old.id, text_patch(make, "new")), ["new"]),
     "delete": (lambda store, make, old: store.delete(ALICE, Filter(ids=frozenset({old.id}))), []),
-    "merge": (lambda store, make, old: store.merge([replace(old, content="new")], mode=MergeMode.REPLACE), ["new"]),
+    "merge": (
+        lambda store, make, old: store.merge([msgspec.structs.replace(old, content="new")], mode=MergeMode.REPLACE),
+        ["new"],
+    ),
 }
 
 

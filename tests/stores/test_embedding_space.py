@@ -105,3 +105,9 @@ def test_a_reindex_that_somebody_else_ended_goes_no_further() -> None:
     for found in (notes(A), notes(B), notes(A, C)):
         with pytest.raises(StoreUnavailable, match="ended by another process"):
             check_begun(found, target=B, place="the store")
+
+
+def test_where_a_store_cannot_be_reindexed_the_other_way_is_named() -> None:
+    refused = refusal(notes(A), wanted=B, place="the store", instead="fill another one")
+    assert refused is not None
+    assert refused.fix == "set global.stores.memory.embedding_model back to a, or fill another one"

@@ -1,12 +1,12 @@
 """Two scans side by side give every memory of either once, in order, with its twin beside it."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from memrouter.models.memory import MemoryRecord, owner_key
 from memrouter.stores.base import Capabilities
@@ -48,7 +48,7 @@ async def test_every_memory_of_either_comes_once_and_in_order(
     assert all(pair.user_id in ("ada", "bob", "cyd") for pair in pairs)
 
 
-@pytest.mark.parametrize("field", [field.name for field in fields(MemoryRecord)])
+@pytest.mark.parametrize("field", MemoryRecord.__struct_fields__)
 def test_memories_that_differ_in_one_field_are_not_the_same(field: str) -> None:
     one = MAKE.make("text")
     changed: dict[str, object] = {"embedding": -one.embedding, "importance": 0.25, "type": "semantic"}

@@ -6,10 +6,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from memrouter.config.memory import SqliteSettings
 from memrouter.errors import InvalidRequest, MemrouterError, SchemaMismatch, StoreUnavailable

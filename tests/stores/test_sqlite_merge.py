@@ -3,10 +3,10 @@
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from memrouter.errors import InvalidRequest, MemoryConflict
 from memrouter.models.memory import Scope

@@ -1,14 +1,16 @@
 """Stores for moving memories between."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from memrouter.config.memory import SqliteSettings
+from memrouter.config.memory import SqliteSettings, ValkeySettings
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.sqlite.store import SqliteStore
+from memrouter.testing.valkey import some_server
 
 from .samples import ABOUT, DIMENSION
 
@@ -32,3 +34,10 @@ async def open_sqlite(tmp_path: Path) -> AsyncIterator[OpenStore]:
 @pytest.fixture
 async def store(open_sqlite: OpenStore) -> MemoryStore:
     return await open_sqlite("store")
+
+
+@pytest.fixture(scope="module")
+def valkey_server() -> Iterator[ValkeySettings]:
+    """A server that the tests of a module share."""
+    with some_server(os.environ) as settings:
+        yield settings

@@ -5,7 +5,7 @@ import sys
 
 COMMON = """
 import hashlib, resource
-from dataclasses import replace
+from msgspec.structs import replace
 import numpy as np
 from memrouter.models.memory import MemoryRecord, unit
 from memrouter.transfer.format import FORMAT, Filters, Manifest, MemoryLine, Origin, Trailer, encode

@@ -4,13 +4,13 @@ import json
 import re
 import struct
 from base64 import b64encode
-from dataclasses import replace
 from typing import Any
 
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from memrouter.errors import InvalidRequest
 from memrouter.models.memory import MemoryRecord

@@ -3,10 +3,10 @@
 import gzip
 import io
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from memrouter.embeddings.hashing import HashEmbedder
 from memrouter.errors import InvalidRequest, StoreUnavailable

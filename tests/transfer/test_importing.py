@@ -1,9 +1,9 @@
 """Memories are brought into a real store, through the gate and with the store's vectors."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from memrouter.embeddings.hashing import HashEmbedder
 from memrouter.models.memory import MemoryRecord, Scope

@@ -4,12 +4,12 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from memrouter.config.memory import MemorySettings, SqliteSettings, ValkeySettings
 from memrouter.errors import SchemaMismatch, StoreUnavailable

@@ -1,6 +1,6 @@
 """Ids that were seen."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from memrouter.transfer.seen import SeenMemories
 

@@ -1,9 +1,8 @@
 """The checks that every memory passes on its way in."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from memrouter.memory.drafts import check_content
 from memrouter.transfer.gate import Refused, storable

@@ -1,10 +1,21 @@
 """Whose memories a request is about."""
 
+from fastapi.security import APIKeyHeader
 from starlette.requests import Request
 
 from memrouter.api.auth import Authenticator
 from memrouter.errors import NotFound, Unauthenticated
 from memrouter.models.memory import Scope
+
+
+def identity_scheme(authenticator: Authenticator) -> APIKeyHeader:
+    """Return how the API's description says who is calling."""
+    return APIKeyHeader(
+        name=authenticator.user_header,
+        scheme_name="user",
+        description="Who is calling; believed from a trusted proxy only.",
+        auto_error=False,
+    )
 
 
 def own_scope(request: Request, authenticator: Authenticator) -> Scope:

@@ -5,12 +5,11 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Security
-from fastapi.security import APIKeyHeader
 from starlette.requests import Request
 
 from memrouter.api.auth import Authenticator
 from memrouter.api.body import THREAD_FROM_BYTES, decode_json, describe_body, read_body, read_form
-from memrouter.api.caller import memory_off, own_scope
+from memrouter.api.caller import identity_scheme, memory_off, own_scope
 from memrouter.api.errors import ErrorBody
 from memrouter.api.memory_forms import DeleteParams, ListParams, MemoryChange, NewMemories, NewMemory, Search
 from memrouter.api.memory_search import MemorySearch
@@ -168,13 +167,8 @@ def memory_routes(
         search=search,
         max_body_bytes=max_body_bytes,
     )
-    identity = APIKeyHeader(
-        name=authenticator.user_header,
-        scheme_name="user",
-        description="Who is calling; believed from a trusted proxy only.",
-        auto_error=False,
-    )
-    router = APIRouter(tags=["memory"], dependencies=[Security(identity)], responses=_ERRORS)
+    identity = Security(identity_scheme(authenticator))
+    router = APIRouter(tags=["memory"], dependencies=[identity], responses=_ERRORS)
     bare = [Depends(_refuse_query)]
     everything, one = "/v1/memory", "/v1/memory/{memory_id}"
     add = router.add_api_route

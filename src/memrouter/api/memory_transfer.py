@@ -4,13 +4,12 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Security
 from fastapi.responses import StreamingResponse
-from fastapi.security import APIKeyHeader
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 
 from memrouter.api.auth import Authenticator
 from memrouter.api.body import BodyStream
-from memrouter.api.caller import memory_off, own_scope
+from memrouter.api.caller import identity_scheme, memory_off, own_scope
 from memrouter.api.errors import ErrorBody
 from memrouter.api.memory_forms import Input, Name
 from memrouter.config.memory import MemoryLimits
@@ -150,13 +149,8 @@ def memory_transfer_routes(
 ) -> APIRouter:
     """Return the routes, which belong before those of single memories; arguments as ``MemoryTransferEndpoints``."""
     end = MemoryTransferEndpoints(transfer=transfer, authenticator=authenticator, limits=limits)
-    identity = APIKeyHeader(
-        name=authenticator.user_header,
-        scheme_name="user",
-        description="Who is calling; believed from a trusted proxy only.",
-        auto_error=False,
-    )
-    router = APIRouter(tags=["memory"], dependencies=[Security(identity)], responses=_ERRORS)
+    identity = Security(identity_scheme(authenticator))
+    router = APIRouter(tags=["memory"], dependencies=[identity], responses=_ERRORS)
     router.add_api_route(
         "/v1/memory/export",
         end.export,

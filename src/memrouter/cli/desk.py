@@ -1,8 +1,9 @@
-"""What commands that move memories work with: the configured store and embedder, and one way to end."""
+"""What commands work with: the configured store and embedder, and one way to end."""
 
 import asyncio
+import json
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from memrouter.stores.base import MemoryStore
 from memrouter.stores.factory import open_store
 
 INCOMPLETE_EXIT = 1
-"""Exit status where some memories were not moved; the report says which."""
+"""Exit status where the work was done and what it found is not as it should be; the report says what."""
 FAILED_EXIT = 2
 """Exit status where the work could not be done, or not to its end."""
 INTERRUPTED_EXIT = 130
@@ -30,7 +31,7 @@ T = TypeVar("T")
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="The router's configuration file; without one, the defaults.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,22 @@ def run_to_end(work: Callable[[], Coroutine[Any, Any, T]], *, again: str) -> T:
         typer.echo(f"{printable(str(error))}; {again}", err=True)
         raise typer.Exit(FAILED_EXIT) from None
     except (MemrouterError, OSError) as error:
-        typer.echo(printable(str(error)), err=True)
+        for line in str(error).splitlines():
+            typer.echo(printable(line), err=True)
         raise typer.Exit(FAILED_EXIT) from None
     except KeyboardInterrupt:
         typer.echo(f"interrupted; {again}", err=True)
         raise typer.Exit(INTERRUPTED_EXIT) from None
+
+
+def show_report(facts: Mapping[str, object], lines: Sequence[str], *, as_json: bool, err: bool = False) -> None:
+    """Print ``facts`` as JSON, or ``lines``; to stderr where stdout has something else."""
+    typer.echo(json.dumps(facts, indent=2) if as_json else "\n".join(lines), err=err)
+
+
+def config_name(config: Path | None) -> str:
+    """Return how a problem names the configuration that it is in."""
+    return "<configuration>" if config is None else str(config)
 
 
 def require_store(memory: MemorySettings, config: Path | None) -> None:
@@ -108,7 +120,7 @@ def require_store(memory: MemorySettings, config: Path | None) -> None:
         raise ConfigError(
             [
                 ConfigProblem(
-                    file="<configuration>" if config is None else str(config),
+                    file=config_name(config),
                     line=None,
                     key="global.stores.memory.sqlite.path",
                     found=f"{memory.sqlite.path}, where there is no file",

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console, RenderableType
 from rich.progress import Progress as Bars
 
+from memrouter.cli.desk import FAILED_EXIT, INCOMPLETE_EXIT, INTERRUPTED_EXIT, JsonOption
 from memrouter.cli.eval_tables import calibration_tables, isolation_tables, locomo_tables, noise_tables
 from memrouter.clock import SystemClock
 from memrouter.config.load import load_settings
@@ -34,11 +35,6 @@ from memrouter.evaluation.off_topic import general_questions
 from memrouter.evaluation.trial import try_arms
 from memrouter.memory.policy import RecallPolicy, resolve_policy
 
-MISSED_EXIT = 1
-"""Exit status where isolation does not hold, or no threshold fits."""
-FAILED_EXIT = 2
-"""Exit status where nothing could be measured."""
-INTERRUPTED_EXIT = 130
 MAX_K = 1000
 _PIPE_WIDTH = 160
 
@@ -56,7 +52,6 @@ ConfigOption = Annotated[
 EmbedderOption = Annotated[
     str | None, typer.Option("--embedder", metavar="NAME", help="Another embedding_model than the configured one.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of resampling and drawing.")]
 ConversationsOption = Annotated[
     int | None, typer.Option("--conversations", min=1, help="Most conversations, for a quick run.")
@@ -184,7 +179,7 @@ def calibrate(
         about, found = _measured(config, embedder, work)
     _show({"about": about, "calibration": found}, calibration_tables(about, found), as_json=as_json)
     if not found.fits:
-        raise typer.Exit(MISSED_EXIT)
+        raise typer.Exit(INCOMPLETE_EXIT)
 
 
 @eval_app.command()
@@ -209,7 +204,7 @@ def isolation(
         {"store": store, "isolation": report, "holds": report.holds}, isolation_tables(store, report), as_json=as_json
     )
     if not report.holds:
-        raise typer.Exit(MISSED_EXIT)
+        raise typer.Exit(INCOMPLETE_EXIT)
 
 
 def _measured(

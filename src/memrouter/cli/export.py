@@ -1,7 +1,6 @@
 """``memrouter export``: write memories into a file."""
 
 import asyncio
-import json
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from memrouter.cli.desk import INCOMPLETE_EXIT, ConfigOption, JsonOption, open_desk, run_to_end
+from memrouter.cli.desk import INCOMPLETE_EXIT, ConfigOption, JsonOption, open_desk, run_to_end, show_report
 from memrouter.cli.progress import Bars
 from memrouter.clock import SystemClock
 from memrouter.models.memory import MemoryType, Source, check_identity
@@ -82,8 +81,8 @@ def export(
 
     report = run_to_end(work, again="run the same command with --resume to go on")
     target = "nowhere (dry run)" if dry_run else str(file)
-    text = json.dumps(report.as_dict(), indent=2) if as_json else "\n".join(_readable(report, target))
-    typer.echo(text, err=file == STDOUT and not dry_run)
+    beside = file == STDOUT and not dry_run
+    show_report(report.as_dict(), _readable(report, target), as_json=as_json, err=beside)
     if report.outcomes.refused or not report.outcomes.balanced:
         raise typer.Exit(INCOMPLETE_EXIT)
 

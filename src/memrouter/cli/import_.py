@@ -1,7 +1,6 @@
 """``memrouter import``: take memories from a file."""
 
 import hashlib
-import json
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from memrouter.cli.desk import INCOMPLETE_EXIT, ConfigOption, Desk, JsonOption, open_desk, run_to_end
+from memrouter.cli.desk import INCOMPLETE_EXIT, ConfigOption, Desk, JsonOption, open_desk, run_to_end, show_report
 from memrouter.cli.progress import Bars
 from memrouter.errors import InvalidRequest
 from memrouter.stores.query import MergeMode
@@ -62,7 +61,7 @@ def import_memories(
                     return await reading.run(source, gzipped=is_gzip(file), resume=resume, dry_run=dry_run)
 
     report = run_to_end(work, again="run the same command with --resume to go on")
-    typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else "\n".join(_readable(report)))
+    show_report(report.as_dict(), _readable(report), as_json=as_json)
     if report.damage is not None:
         typer.echo(
             f"line {report.damaged_line}: {report.damage}; nothing from this line on was imported",

@@ -1,7 +1,5 @@
 """``memrouter index``: see, make, rebuild and drop the search index of a Valkey store."""
 
-import asyncio
-import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -14,21 +12,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from memrouter.cli.desk import INCOMPLETE_EXIT, JsonOption, run_to_end, show_report
 from memrouter.config.load import load_settings
 from memrouter.embeddings.factory import open_embedder
-from memrouter.errors import ConfigError, ConfigProblem, MemrouterError
+from memrouter.errors import ConfigError, ConfigProblem
 from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.index import SearchIndex
 from memrouter.stores.valkey.index_info import FoundIndex
 from memrouter.stores.valkey.rebuild import Rebuild, RebuildProgress
 from memrouter.stores.valkey.schema import REBUILD
 from memrouter.stores.valkey.server import dotted
-
-FAULTY_EXIT = 1
-"""Exit status where the index is missing or not as configured."""
-FAILED_EXIT = 2
-"""Exit status where nothing could be done."""
-INTERRUPTED_EXIT = 130
 
 index_app = typer.Typer(no_args_is_help=True, help="See, make, rebuild and drop the search index (Valkey).")
 
@@ -49,13 +42,13 @@ class _Desk:
 @index_app.command()
 def info(
     config: ConfigOption,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show server, index and what is not as configured; exit status 1 where the index is missing or not fit."""
     facts = _run(config, _info)
-    typer.echo(json.dumps(facts, indent=2) if as_json else "\n".join(_readable(facts)))
+    show_report(facts, _readable(facts), as_json=as_json)
     if facts["index"] is None or facts["differences"]:
-        raise typer.Exit(FAULTY_EXIT)
+        raise typer.Exit(INCOMPLETE_EXIT)
 
 
 @index_app.command()
@@ -188,19 +181,12 @@ def _state(index: dict[str, Any]) -> str:
 
 def _run(config: Path, work: Callable[[_Desk], Coroutine[Any, Any, T]]) -> T:
     """Return what ``work`` gives; errors end the program with a message and no traceback."""
-    try:
-        return asyncio.run(_at_desk(config, work))
-    except MemrouterError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(FAILED_EXIT) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted; run the command again to go on", err=True)
-        raise typer.Exit(INTERRUPTED_EXIT) from None
 
+    async def at_desk() -> T:
+        async with _desk(config) as desk:
+            return await work(desk)
 
-async def _at_desk(config: Path, work: Callable[[_Desk], Coroutine[Any, Any, T]]) -> T:
-    async with _desk(config) as desk:
-        return await work(desk)
+    return run_to_end(at_desk, again="run the command again to go on")
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from memrouter.api.memory_forms import Search
-from memrouter.cli.desk import run_to_end
+from memrouter.cli.desk import ConfigOption, JsonOption, run_to_end
 from memrouter.cli.memory_desk import Answer, MemoryDesk, open_local, open_remote
 from memrouter.cli.memory_tables import MemoryTables
 from memrouter.models.memory import DEFAULT_PROJECT, MemoryType, Scope, check_identity
@@ -22,9 +22,6 @@ UserOption = Annotated[
     str | None, typer.Option("--user", "-u", help="Whose memories; with --url sent as x-authz-user-id.")
 ]
 ProjectOption = Annotated[str, typer.Option("--project", help="Project of the user.")]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="The router's configuration file; without one, the defaults.")
-]
 UrlOption = Annotated[
     str | None, typer.Option("--url", help="Ask a running router instead, such as http://127.0.0.1:8888.")
 ]
@@ -34,7 +31,6 @@ KeyOption = Annotated[
 HeaderOption = Annotated[
     list[str] | None, typer.Option("--header", "-H", metavar="NAME: VALUE", help="With --url: one more; repeatable.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, as the HTTP API gives it.")]
 TypeOption = Annotated[list[MemoryType] | None, typer.Option("--type", help="Only this type; repeatable.")]
 
 

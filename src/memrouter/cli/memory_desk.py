@@ -14,7 +14,7 @@ import msgspec
 from memrouter.api.memory_forms import Search
 from memrouter.api.memory_search import MemorySearch
 from memrouter.api.memory_views import Deleted, MemoryPage, MemoryView
-from memrouter.cli.desk import require_store
+from memrouter.cli.desk import config_name, require_store
 from memrouter.clock import SystemClock
 from memrouter.config.load import load_settings
 from memrouter.config.providers import ProviderSettings
@@ -191,7 +191,7 @@ def _bare(settings: Settings) -> Settings:
 
 def _switched_off(config: Path | None) -> ConfigProblem:
     return ConfigProblem(
-        file="<configuration>" if config is None else str(config),
+        file=config_name(config),
         line=None,
         key="global.stores.memory.enabled",
         found="false, in every route",

@@ -1,7 +1,6 @@
 """``memrouter migrate``: move all memories from one configured store to another."""
 
 import hashlib
-import json
 import os
 import random
 from contextlib import AsyncExitStack
@@ -11,12 +10,13 @@ from typing import Annotated
 
 import typer
 
-from memrouter.cli.desk import INCOMPLETE_EXIT, JsonOption, open_desk, run_to_end
+from memrouter.cli.desk import INCOMPLETE_EXIT, JsonOption, open_desk, run_to_end, show_report
 from memrouter.cli.progress import Bars
 from memrouter.config.check_migration import store_place
 from memrouter.config.load import load_settings
 from memrouter.errors import InvalidRequest
 from memrouter.stores.query import MergeMode
+from memrouter.transfer.exporting import DEFAULT_PAGE
 from memrouter.transfer.migrate import MigrateOptions, MigrateReport, MigrateState, Migration
 from memrouter.transfer.reconcile import Reconciliation
 from memrouter.transfer.side_file import SideFile
@@ -28,7 +28,9 @@ def migrate(
     merge: Annotated[
         MergeMode, typer.Option(help="Where a memory of the same id is there: keep it, replace it, or keep the newer.")
     ] = MergeMode.NEWER,
-    page: Annotated[int, typer.Option(min=1, max=10_000, help="Memories that are read and written at a time.")] = 500,
+    page: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Memories that are read and written at a time.")
+    ] = DEFAULT_PAGE,
     sample: Annotated[int, typer.Option(min=0, max=100_000, help="Memories that are read back one by one.")] = 100,
     seed: Annotated[int | None, typer.Option(help="Makes the choice of these repeatable.")] = None,
     state: Annotated[Path, typer.Option(help="File that says how far it is, while it is not done.")] = Path(
@@ -72,7 +74,7 @@ def migrate(
             return await migration.run(resume=resume)
 
     report = run_to_end(work, again="run the same command with --resume to go on")
-    typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else "\n".join(_readable(report)))
+    show_report(report.as_dict(), _readable(report), as_json=as_json)
     if not report.complete:
         raise typer.Exit(INCOMPLETE_EXIT)
 

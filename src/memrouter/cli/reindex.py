@@ -1,6 +1,5 @@
 """``memrouter reindex``: make all vectors of a store anew with another embedding model."""
 
-import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from memrouter.cli.desk import ConfigOption, JsonOption, run_to_end
+from memrouter.cli.desk import ConfigOption, JsonOption, config_name, run_to_end, show_report
 from memrouter.cli.progress import Bars
 from memrouter.config.load import load_settings
 from memrouter.config.memory import MemorySettings
@@ -67,10 +66,8 @@ def reindex(
     outcome, advice = run_to_end(work, again="run the same command to go on")
     if isinstance(outcome, bool):
         typer.echo("the new vectors were removed; the old ones stay" if outcome else "no reindex is under way")
-    elif as_json:
-        typer.echo(json.dumps(outcome.as_dict(), indent=2))
     else:
-        typer.echo("\n".join(_readable(outcome, advice)))
+        show_report(outcome.as_dict(), _readable(outcome, advice), as_json=as_json)
 
 
 @asynccontextmanager
@@ -116,7 +113,7 @@ def _advice(memory: MemorySettings, word: str, dimension: int) -> str:
 
 def _migrating(config: Path | None) -> ConfigProblem:
     return ConfigProblem(
-        file="<configuration>" if config is None else str(config),
+        file=config_name(config),
         line=None,
         key=f"{_SECTION}.migration",
         found="a live migration",

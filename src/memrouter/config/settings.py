@@ -6,7 +6,7 @@ from pydantic import Field
 
 from memrouter.config.base import Seconds, Section
 from memrouter.config.memory import MemorySettings
-from memrouter.config.providers import ProviderSettings
+from memrouter.config.providers import ModelSettings, ProviderSettings
 from memrouter.config.routing import RoutingSettings
 
 
@@ -103,3 +103,10 @@ class Settings(Section):
     def memory(self) -> MemorySettings:
         """Return ``global.stores.memory``."""
         return self.global_.stores.memory
+
+    @property
+    def rewriting_model(self) -> ModelSettings | None:
+        """Return the model that rewrites queries; None where rewriting is off, or no model is meant for it."""
+        rewrite, models = self.memory.query_rewrite, self.providers.models
+        meant = (model for model in models if (model.name == rewrite.model if rewrite.model else model.role))
+        return next(meant, None) if rewrite.enabled else None

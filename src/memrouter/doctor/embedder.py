@@ -24,13 +24,10 @@ class EmbedderLook:
 
 async def look_at_embedder(memory: MemorySettings, *, env: Mapping[str, str]) -> EmbedderLook:
     """Load the embedder as the router does, embed one word, and let go of it."""
-    blocks = {"valkey": memory.valkey, "milvus": memory.milvus}
-    block = blocks.get(memory.effective_backend)
-    configured = None if block is None else block.dimension
     why = "without vectors nothing can be stored or found by meaning"
     try:
         async with asyncio.timeout(EMBED_SECONDS):
-            embedder = await open_embedder(memory, env=env, dimension=configured)
+            embedder = await open_embedder(memory, env=env, dimension=memory.store_dimension)
     except ConfigError as error:
         fix = next((problem.hint for problem in error.problems if problem.hint), "correct embedding_model")
         return EmbedderLook(broken("embedder", str(error), why=why, fix=fix))

@@ -6,12 +6,16 @@ from pathlib import Path
 
 from memrouter.clock import Clock
 from memrouter.config.load import load_settings
+from memrouter.config.memory import MemorySettings
 from memrouter.config.settings import Settings
 from memrouter.doctor.embedder import look_at_embedder
 from memrouter.doctor.findings import broken, ok, warning
 from memrouter.doctor.hot_cache import examine_hot_cache
+from memrouter.doctor.migration import dimension_findings, of_target
 from memrouter.doctor.milvus import examine_milvus
+from memrouter.doctor.query_rewrite import query_rewrite_findings
 from memrouter.doctor.reach import Report
+from memrouter.doctor.reranker import reranker_findings
 from memrouter.doctor.sqlite import sqlite_findings
 from memrouter.doctor.upstreams import upstream_findings
 from memrouter.doctor.valkey import ValkeyExamination
@@ -72,13 +76,21 @@ async def _memory(settings: Settings, *, env: Mapping[str, str], clock: Clock, r
     memory = settings.memory
     look = await look_at_embedder(memory, env=env)
     report(look.finding)
-    await _store(settings, look.info, clock=clock, report=report)
+    await _store(memory, look.info, clock=clock, report=report)
+    target = memory.migration_target
+    if target is not None:
+        for finding in dimension_findings(target, look.info):
+            report(finding)
+        await _store(target, look.info, clock=clock, report=lambda found: report(of_target(found, target)))
     if memory.redis_cache.enabled:
         await examine_hot_cache(memory.redis_cache, report=report, clock=clock)
+    for finding in await reranker_findings(memory.reranker, env=env):
+        report(finding)
+    for finding in await query_rewrite_findings(settings, env=env, clock=clock):
+        report(finding)
 
 
-async def _store(settings: Settings, embedder: EmbedderInfo | None, *, clock: Clock, report: Report) -> None:
-    memory = settings.memory
+async def _store(memory: MemorySettings, embedder: EmbedderInfo | None, *, clock: Clock, report: Report) -> None:
     match memory.effective_backend:
         case "sqlite":
             for finding in await sqlite_findings(memory.sqlite, embedder, clock=clock):

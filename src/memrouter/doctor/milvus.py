@@ -15,7 +15,7 @@ from memrouter.errors import ConfigError, MemrouterError, MissingExtra, SchemaMi
 from memrouter.stores.embedding_space import DIMENSION, MODEL, EmbeddingSpace, refusal
 from memrouter.stores.milvus.address import SECTION, MilvusAddress, milvus_address
 from memrouter.stores.milvus.canary import Canary
-from memrouter.stores.milvus.collection import Collection, notes_of
+from memrouter.stores.milvus.collection import REFILL, Collection, notes_of
 from memrouter.stores.milvus.connection import Connection
 from memrouter.stores.milvus.schema import index_fault, layout_of
 
@@ -144,7 +144,7 @@ def vector_finding(notes: dict[str, str], dimension: int, embedder: EmbedderInfo
     wanted = EmbeddingSpace(embedder.model, embedder.dimension)
     # A collection of the Go router does not say whose vectors it keeps.
     said = notes or {MODEL: embedder.model, DIMENSION: str(dimension)}
-    reason = refusal(said, wanted=wanted, place=f"collection {name}")
+    reason = refusal(said, wanted=wanted, place=f"collection {name}", instead=REFILL)
     if reason is None:
         return ok("milvus vectors", f"of {wanted}")
     why = "vectors of two models or dimensions cannot be compared; the router refuses to start"

@@ -53,7 +53,9 @@ _KEYLESS: Final[tuple[tuple[str, ...], ...]] = (
 )
 _KEY_DENIED: Final = "ermissions to access"
 COMMANDS: Final = frozenset(command[0] for command in (*_ON_KEYS, *_KEYLESS))
-"""Everything that the router's store runs, in scripts or directly."""
+"""Everything that the store runs, in scripts or directly, for the router or for another command."""
+FURTHER: Final = frozenset({"DEL", "DUMP", "FT.DROPINDEX", "HEXISTS", "PEXPIRETIME", "TYPE"})
+"""What a router without memories of a Go router does not need; see the table of rights in docs/valkey.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +109,12 @@ def rights_finding(name: str, refusals: Sequence[Refusal], address: ServerAddres
     commands = list(dict.fromkeys(refusal.command for refusal in denied if _KEY_DENIED not in refusal.said))
     missing = [*commands, *(f"keys like {pattern[1:]}" for pattern in patterns)]
     grants = [*patterns, *(f"+{command.lower()}" for command in commands)]
-    return broken(
-        check,
-        f"user {name} may not use: {', '.join(missing)} (NOPERM)",
-        why="the router needs these to keep and find memories",
-        fix=f"as an administrator: {address.admin_cli('ACL', 'SETUSER', name, *grants)}",
-    )
+    seen = f"user {name} may not use: {', '.join(missing)} (NOPERM)"
+    fix = f"as an administrator: {address.admin_cli('ACL', 'SETUSER', name, *grants)}"
+    if FURTHER.issuperset(missing):
+        why = "memrouter index and reindex, and memories of a Go router, need these; other memories are kept and found"
+        return warning(check, seen, why=why, fix=fix)
+    return broken(check, seen, why="the router needs these to keep and find memories", fix=fix)
 
 
 async def _queue(connection: RespConnection, args: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 from memrouter.embeddings.base import EmbedderInfo
 from memrouter.embeddings.local import LocalEmbedder
@@ -28,7 +29,7 @@ def load_sentence_transformers(model_dir: str | None) -> LocalEmbedder:
         raise ConfigError([_not_usable("nothing")])
     try:
         model = package.SentenceTransformer(model_dir, device="cpu", local_files_only=True)
-        dimension = int(model.get_sentence_embedding_dimension())
+        dimension = _dimension(model)
     except Exception as error:  # a missing file, a broken model: every layer below has errors of its own
         raise ConfigError([_not_usable(f"{model_dir!r}: {error}")]) from error
 
@@ -37,6 +38,11 @@ def load_sentence_transformers(model_dir: str | None) -> LocalEmbedder:
         lambda texts: model.encode(texts, show_progress_bar=False),
         info=EmbedderInfo(model=name, dimension=dimension, default_threshold=0.69),
     )
+
+
+def _dimension(model: Any) -> int:
+    renamed = getattr(model, "get_embedding_dimension", None)  # since version 6, which warns about the old name
+    return int((renamed or model.get_sentence_embedding_dimension)())
 
 
 def _not_usable(found: str) -> ConfigProblem:

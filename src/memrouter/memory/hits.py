@@ -15,7 +15,8 @@ class Hit:
         record: The memory.
         vector_score: Similarity of the vectors, (1 + cosine) / 2.
         lexical_score: Share of the query's weight in words that the memory holds; 0 where words do not count.
-        score: Both together, on the scale of ``vector_score``: equal to it where no word matches, higher otherwise.
+        score: How sure it is that the memory bears on the question, on the scale of ``vector_score`` and the same in
+            every mode; equal to it where words do not count.
     """
 
     record: MemoryRecord

@@ -1,9 +1,10 @@
 """Stop words of languages, and telling languages apart by them."""
 
-import importlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
+
+from stop_words import safe_get_stop_words
 
 SAMPLE_TOKENS = 400
 """Tokens that a language is told from."""
@@ -29,15 +30,11 @@ ENGLISH_STOP_WORDS = frozenset(_ENGLISH.split())
 def stop_words(language: str) -> frozenset[str]:
     """Return the stop words of a language, folded; none where they are not known.
 
-    Those of English are our own; the others come from the package ``stop-words``, where it is installed.
+    Those of English are our own, with contractions; the others come from the package ``stop-words``.
     """
     if language == ENGLISH:
         return ENGLISH_STOP_WORDS
-    try:
-        package = importlib.import_module("stop_words")
-        return frozenset(word.casefold() for word in package.get_stop_words(language))
-    except ImportError:
-        return frozenset()
+    return frozenset(word.casefold() for word in safe_get_stop_words(language))
 
 
 def detect(tokens: Iterable[str], known: Mapping[str, frozenset[str]]) -> str:

@@ -16,6 +16,11 @@ B = 0.75
 PRIOR_TEXTS = 10
 """Unseen texts assumed beside the corpus, so that words weigh sensibly for an owner of one or two memories."""
 
+MAX_TERMS = 64
+"""Most terms of a query that are known, and that are unknown, that count; of the known ones the rarest."""
+MAX_SPELLINGS = 8
+"""Most unknown terms of a query for which words of nearly their spelling are looked for."""
+
 Values = NDArray[np.float64]
 
 
@@ -24,7 +29,7 @@ class Matches:
     """How much of each term of a query each text holds.
 
     Attributes:
-        terms: The query's terms.
+        terms: The query's terms, as many as count.
         weights: Of the terms, shape (terms,): their idf; 0 and up.
         held: Shape (terms, texts): min(1, bm25 / idf), 0 where the text lacks the term.
         frequency: Number of texts that hold each term as it is spelled.
@@ -92,24 +97,39 @@ class LexicalIndex:
             terms: A query's.
             spelling: How much of a term that no text holds a text holds, 0 to 1, that has one of nearly its spelling.
         """
-        distinct = tuple(dict.fromkeys(terms))
-        held = np.zeros((len(distinct), self._size))
-        frequency = np.zeros(len(distinct), dtype=np.int64)
-        for row, term in enumerate(distinct):
-            number = self._vocabulary.get(term)
-            if number is not None:
-                frequency[row] = self._starts[number + 1] - self._starts[number]
-                self._fill(held[row], number, 1.0)
-            elif spelling > 0:
+        chosen, spellings = self._chosen(dict.fromkeys(terms)), MAX_SPELLINGS
+        held = np.zeros((len(chosen), self._size))
+        frequency = np.zeros(len(chosen), dtype=np.int64)
+        for row, term in enumerate(chosen):
+            if term in self._vocabulary:
+                frequency[row] = self._frequency(term)
+                self._fill(held[row], term, 1.0)
+            elif spelling > 0 and spellings > 0:
+                spellings -= 1
                 for near in self._spelling.near(term):
-                    self._fill(held[row], self._vocabulary[near], spelling)
-        return Matches(distinct, _idf(frequency, self._size), held, frequency)
+                    self._fill(held[row], near, spelling)
+        return Matches(chosen, _idf(frequency, self._size), held, frequency)
 
     def scores(self, terms: Iterable[str]) -> Values:
         """Return the lexical score, 0 to 1, of every text in order; repeats in ``terms`` do not count."""
         return self.match(terms).shares()
 
-    def _fill(self, row: Values, number: int, share: float) -> None:
+    def _chosen(self, terms: Iterable[str]) -> tuple[str, ...]:
+        """Return the terms that count, in their order."""
+        distinct = list(terms)
+        if len(distinct) <= MAX_TERMS:
+            return tuple(distinct)
+        known = sorted((term for term in distinct if term in self._vocabulary), key=self._frequency)[:MAX_TERMS]
+        unknown = [term for term in distinct if term not in self._vocabulary][:MAX_TERMS]
+        counting = {*known, *unknown}
+        return tuple(term for term in distinct if term in counting)
+
+    def _frequency(self, term: str) -> int:
+        number = self._vocabulary[term]
+        return int(self._starts[number + 1] - self._starts[number])
+
+    def _fill(self, row: Values, term: str, share: float) -> None:
+        number = self._vocabulary[term]
         places = slice(self._starts[number], self._starts[number + 1])
         texts = self._texts[places]
         row[texts] = np.maximum(row[texts], self._held[places] * share)

@@ -95,7 +95,7 @@ def _rank(
     vectors = signals.vector_scores[rows]
     values = scores = vectors
     if policy.hybrid:
-        scores = evidence(vectors, signals.coverage[rows], signals.known_names)
+        scores = evidence(vectors, signals.coverage[rows], signals.strange_names)
         if policy.mode == "rerank":
             values = signals.total(policy.ranking.weights)[rows]
         else:
@@ -140,15 +140,17 @@ def _choose(corpus: Corpus, ranked: _Ranked, policy: RecallPolicy) -> tuple[list
     """Return the places of the hits, best first, and why others that came up before the limit were left out."""
     chosen: list[int] = []
     dropped: dict[int, _Drop] = {}
+    taken: dict[tuple[str, ...], list[int]] = {}  # rows of the hits by their terms
     for place in map(int, ranked.order):
         if len(chosen) == policy.limit:
             break
         if ranked.scores[place] < policy.threshold:
             dropped[place] = "threshold"
-        elif any(_copies(corpus, int(ranked.rows[place]), int(ranked.rows[other])) for other in chosen):
+        elif _is_copy(corpus, row := int(ranked.rows[place]), taken.get(corpus.terms[row], ())):
             dropped[place] = "duplicate"
         else:
             chosen.append(place)
+            taken.setdefault(corpus.terms[row], []).append(row)
     if policy.adaptive:
         keep = before_gap(ranked.scores[chosen])
         dropped |= {place: "gap" for place, kept in zip(chosen, keep, strict=True) if not kept}
@@ -156,10 +158,11 @@ def _choose(corpus: Corpus, ranked: _Ranked, policy: RecallPolicy) -> tuple[list
     return chosen, dropped
 
 
-def _copies(corpus: Corpus, one: int, other: int) -> bool:
-    if not corpus.terms[one] or corpus.terms[one] != corpus.terms[other]:
+def _is_copy(corpus: Corpus, row: int, others: Sequence[int]) -> bool:
+    """Return whether a memory says what one of ``others``, of the same terms, says."""
+    if not corpus.terms[row]:
         return False
-    return (1 + float(corpus.matrix[one] @ corpus.matrix[other])) / 2 >= COPY_SCORE
+    return any((1 + float(corpus.matrix[row] @ corpus.matrix[other])) / 2 >= COPY_SCORE for other in others)
 
 
 def _traces(

@@ -24,15 +24,14 @@ class Signals:
         vector_scores: (1 + cosine) / 2.
         lexical_scores: Share of the question's weight in words that the memory holds, 0 to 1.
         coverage: The same for the memory together with the turn before it.
-        known_names: Share of the names in the question that the corpus holds, less the share that it does not;
-            0 where the question has none.
+        strange_names: Share of the names in the question that no memory holds; 0 where it names nobody.
         by_weight: The signals that ``SignalWeights`` has a weight for, by that name.
     """
 
     vector_scores: Values
     lexical_scores: Values
     coverage: Values
-    known_names: float
+    strange_names: float
     by_weight: Mapping[str, Values]
 
     def total(self, weights: SignalWeights) -> Values:
@@ -77,7 +76,7 @@ def read_signals(
         vector_scores=scores,
         lexical_scores=(matches.weights @ held / whole).clip(0.0, 1.0),
         coverage=(matches.weights @ passages / whole).clip(0.0, 1.0),
-        known_names=_known_names(question, matches),
+        strange_names=_strange_names(question, matches),
         by_weight={
             "passage": weights @ passages,
             "conversation": _conversations(held, weights > 0, origin),
@@ -129,8 +128,8 @@ def _near(question: Question, origin: Provenance) -> Values:
     return near
 
 
-def _known_names(question: Question, matches: Matches) -> float:
-    found = [
-        bool(count) for term, count in zip(matches.terms, matches.frequency, strict=True) if term in question.names
+def _strange_names(question: Question, matches: Matches) -> float:
+    strange = [
+        count == 0 for term, count in zip(matches.terms, matches.frequency, strict=True) if term in question.names
     ]
-    return 2 * sum(found) / len(found) - 1 if found else 0.0
+    return sum(strange) / len(strange) if strange else 0.0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -107,9 +108,8 @@ def owner_key(user_id: str) -> str:
     return hashlib.sha256(user_id.encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MemoryRecord:
-    """One stored text with owner, type, vector and provenance.
+class MemoryRecord(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """One stored text with owner, type, vector and provenance; ``msgspec.structs.replace`` gives a changed copy.
 
     Times are milliseconds since the epoch, UTC. ``access_count`` and ``last_accessed`` are kept apart from the
     indexed record by the stores and joined on reading.

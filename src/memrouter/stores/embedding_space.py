@@ -84,13 +84,16 @@ class Refusal:
     fix: str
 
 
-def refusal(notes: Mapping[str, str], *, wanted: EmbeddingSpace, place: str) -> Refusal | None:
+def refusal(
+    notes: Mapping[str, str], *, wanted: EmbeddingSpace, place: str, instead: str | None = None
+) -> Refusal | None:
     """Return why a router must not start on this store; None where it may.
 
     Args:
         notes: What the store wrote down.
         wanted: The space of the router's embedder.
         place: Names the store.
+        instead: How such a store gets vectors of another model, where it cannot be reindexed.
     """
     kept, reindex = kept_space(notes) or wanted, under_way(notes)
     if reindex is not None and (kept != wanted or reindex.phase is Phase.SWITCHING):
@@ -103,18 +106,18 @@ def refusal(notes: Mapping[str, str], *, wanted: EmbeddingSpace, place: str) -> 
     if kept != wanted:
         return Refusal(
             f"{place} keeps vectors of {kept}, but {wanted} is configured",
-            f"set {_SETTING} back to {kept.model}, or run: {wanted.command}",
+            f"set {_SETTING} back to {kept.model}, or {instead or f'run: {wanted.command}'}",
         )
     return None
 
 
-def check_space(notes: Mapping[str, str], *, wanted: EmbeddingSpace, place: str) -> None:
-    """Check that a router may start on this store.
+def check_space(notes: Mapping[str, str], *, wanted: EmbeddingSpace, place: str, instead: str | None = None) -> None:
+    """Check that a router may start on this store; see ``refusal``.
 
     Raises:
-        SchemaMismatch: It must not; see ``refusal``.
+        SchemaMismatch: It must not.
     """
-    reason = refusal(notes, wanted=wanted, place=place)
+    reason = refusal(notes, wanted=wanted, place=place, instead=instead)
     if reason is not None:
         raise SchemaMismatch(f"{reason.seen}; {reason.fix}")
 

@@ -28,6 +28,15 @@ class Filter:
     sources: frozenset[Source] | None = None
     conversation_id: str | None = None
 
+    def holds(self, record: MemoryRecord) -> bool:
+        """Return whether ``record`` is one of them."""
+        return (
+            (self.ids is None or record.id in self.ids)
+            and record.type in self.types
+            and (self.sources is None or record.source in self.sources)
+            and self.conversation_id in (None, record.conversation_id)
+        )
+
 
 EVERYTHING = Filter()
 

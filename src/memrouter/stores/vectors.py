@@ -24,8 +24,7 @@ def to_bytes(vector: Vector, *, dimension: int) -> bytes:
             f"a vector has shape {vector.shape}, but this store keeps vectors of {dimension} numbers; "
             "use the embedding model that the store was made with"
         )
-    wide = vector.astype(np.float64)
-    length = math.sqrt(float(np.dot(wide, wide)))
+    length = math.sqrt(float(np.dot(vector, vector)))
     if not abs(length - 1.0) <= UNIT_TOLERANCE:  # also true for NaN
         raise SchemaMismatch("a vector is not finite or not of unit length; normalise it before it is stored")
     return np.ascontiguousarray(vector, dtype="<f4").tobytes()

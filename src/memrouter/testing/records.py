@@ -3,10 +3,10 @@
 import hashlib
 import itertools
 import unicodedata
-from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from memrouter.models.memory import MemoryRecord, Vector, unit
 from memrouter.stores.base import Capabilities
@@ -73,5 +73,5 @@ class RecordFactory:
 
 def plain(record: MemoryRecord) -> dict[str, Any]:
     """Return every field of a memory in a form that can be compared; the vector bit by bit."""
-    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    values = {name: getattr(record, name) for name in record.__struct_fields__}
     return values | {"embedding": record.embedding.tobytes()}

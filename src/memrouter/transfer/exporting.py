@@ -11,8 +11,8 @@ from memrouter.transfer.progress import Progress, Unseen
 from memrouter.transfer.selection import Selection
 from memrouter.transfer.writer import LineWriter
 
-DEFAULT_PAGE = 500
-"""Memories that are read at a time."""
+DEFAULT_PAGE = 2000
+"""Memories that are read at a time: the larger, the fewer waits for a server."""
 
 
 @dataclass(frozen=True, slots=True)

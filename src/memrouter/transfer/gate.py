@@ -1,8 +1,10 @@
 """What every memory passes on its way in. One function, so that other checks can be put in front of or behind it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from memrouter.errors import InvalidRequest
 from memrouter.memory.drafts import check_content, storable_text

@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from memrouter.embeddings.base import Embedder
 from memrouter.errors import MemoryConflict

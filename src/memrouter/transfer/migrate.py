@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from memrouter.errors import InvalidRequest
 from memrouter.models.memory import MemoryRecord
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import MergeMode, ScanPage, ScanQuery
+from memrouter.transfer.ahead import ahead
+from memrouter.transfer.exporting import DEFAULT_PAGE
 from memrouter.transfer.gate import Refused, storable
 from memrouter.transfer.importing import Importer
 from memrouter.transfer.progress import Progress
@@ -75,7 +78,7 @@ class MigrateOptions:
     """
 
     mode: MergeMode = MergeMode.NEWER
-    page: int = 500
+    page: int = DEFAULT_PAGE
     sample: int = 100
     dry_run: bool = False
 
@@ -133,15 +136,20 @@ class Migration:
             self._importer.outcomes = begun.outcomes
             self._progress.advance(begun.outcomes.read)
         after = None if begun is None else begun.position
-        async for page in self._source.scan(ScanQuery(after=after, page=self._options.page)):
-            first = self._importer.outcomes.read
-            await self._importer.bring([Read(first + place, record) for place, record in enumerate(page.records, 1)])
-            await self._note(page)
-            self._progress.advance(len(page.records))
+        query = ScanQuery(after=after, page=self._options.page)
+        async with aclosing(ahead(self._source.scan(query))) as pages:
+            async for page in pages:
+                await self._bring(page)
         proof = None if self._options.dry_run else await self._prove(total)
         if self._state is not None:
             await asyncio.to_thread(self._state.remove)
         return MigrateReport(self._importer.outcomes, proof)
+
+    async def _bring(self, page: ScanPage) -> None:
+        first = self._importer.outcomes.read
+        await self._importer.bring([Read(first + place, record) for place, record in enumerate(page.records, 1)])
+        await self._note(page)
+        self._progress.advance(len(page.records))
 
     async def _begun(self) -> MigrateState | None:
         state = None if self._state is None else await asyncio.to_thread(self._state.read)

@@ -39,8 +39,9 @@ async def open_migration(
         ConfigError: The new store is set to vectors of another length than the embedder's, or cannot be had.
         SchemaMismatch: What the new store holds was made by another model or version.
     """
-    if target.store_dimension not in (None, info.dimension):
-        raise ConfigError([_other_dimension(target, info.dimension)])
+    problem = other_dimension(target, info.dimension)
+    if problem is not None:
+        raise ConfigError([problem])
 
     async def opened() -> MemoryStore:
         return await open_store(target, dimension=info.dimension, embedding_model=info.model)
@@ -62,7 +63,10 @@ async def open_migration(
     return store, work
 
 
-def _other_dimension(target: MemorySettings, dimension: int) -> ConfigProblem:
+def other_dimension(target: MemorySettings, dimension: int) -> ConfigProblem | None:
+    """Return what is wrong where the new store is set to vectors of another length than ``dimension``."""
+    if target.store_dimension in (None, dimension):
+        return None
     return ConfigProblem(
         file="<configuration>",
         line=None,

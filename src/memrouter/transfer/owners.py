@@ -1,7 +1,8 @@
 """Whose the memories of a file are to be."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from memrouter.errors import InvalidRequest
 from memrouter.models.memory import MemoryRecord, check_identity

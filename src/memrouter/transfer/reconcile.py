@@ -3,8 +3,10 @@
 import hashlib
 import random
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from memrouter.models.memory import MemoryRecord, Scope, content_digest, owner_key
 from memrouter.stores.base import MemoryStore

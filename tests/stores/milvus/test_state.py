@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,7 +54,10 @@ def test_a_memory_comes_back_from_its_entity_as_it_was(layout: Layout) -> None:
 @given(st.data())
 def test_what_is_left_of_older_versions_changes_nothing(data: st.DataObject) -> None:
     first = MAKE.make("first")
-    versions = [entity(replace(first, content=f"text {number}"), version=number, change=number) for number in (1, 2, 3)]
+    versions = [
+        entity(msgspec.structs.replace(first, content=f"text {number}"), version=number, change=number)
+        for number in (1, 2, 3)
+    ]
     told = [said(GENERATION, [number << 20, 1], str(number)) for number in (1, 2, 3)]
     left = data.draw(st.lists(st.sampled_from([*versions[:2], *told[:2]]), max_size=6))
     found = state(data.draw(st.permutations([*left, versions[2], told[2]])))

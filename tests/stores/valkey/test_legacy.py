@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from memrouter.config.memory import ValkeySettings
 from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source, owner_key

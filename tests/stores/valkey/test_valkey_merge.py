@@ -1,8 +1,7 @@
 """What the contract cannot know of merges: keys, and memories of the Go router that are in the way."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from memrouter.config.memory import ValkeySettings
 from memrouter.errors import InvalidRequest

@@ -1,11 +1,11 @@
 """What the contract cannot know: keys, scripts, the index's part, scale, and what happens when the server does not."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from memrouter.config.base import Secret
 from memrouter.config.memory import SqliteSettings, ValkeySettings

@@ -3,20 +3,32 @@
 import logging
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from memrouter.config.memory import ValkeySettings
 from memrouter.errors import StoreUnavailable
-from memrouter.models.memory import MemoryType, Scope
+from memrouter.models.memory import MemoryRecord, MemoryType, Scope
 from memrouter.stores.base import Capabilities
-from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Patch, StoreQuery
+from memrouter.stores.embedding_space import EmbeddingSpace
+from memrouter.stores.query import (
+    EVERYTHING,
+    Filter,
+    ListQuery,
+    Merged,
+    MergeMode,
+    Patch,
+    ScanQuery,
+    StoreQuery,
+)
 from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.index import SearchIndex
 from memrouter.stores.valkey.rebuild import Rebuild
+from memrouter.stores.valkey.reindex import ValkeyReindexing
 from memrouter.stores.valkey.store import ValkeyStore
 from memrouter.stores.valkey.writes import DELETE_STEP
 from memrouter.testing.records import NOW, RecordFactory
@@ -28,7 +40,6 @@ from .tls import Authority, tls_end
 ALICE = Scope("alice")
 LATER = NOW + 10**9
 PAGE = Path(__file__).parents[3] / "docs" / "valkey.md"
-REBUILD_RIGHTS = re.compile(r"^\| `memrouter index rebuild` and `drop` \| `(.+)` \|$", re.MULTILINE)
 ACL_LINE = re.compile(r"^ACL SETUSER memrouter (.+)$", re.MULTILINE)
 
 RARE = "+zcount"
@@ -80,11 +91,22 @@ async def use(store: ValkeyStore) -> None:
     assert await store.update(ALICE, record.id, Patch(updated_at=LATER, importance=0.9)) is not None
     assert await store.touch(ALICE, [record.id], now=LATER) == 1
     assert (await store.stats(ALICE, now=LATER)).total == 2
+    await move(store, [record, other, make.make("likes milk")])
     await store.check()
     many = make.many(2 * DELETE_STEP, type=MemoryType.PROCEDURAL)
     await store.create(many)
-    assert await store.delete(ALICE, Filter(types=frozenset({MemoryType.EPISODIC}))) == 2
+    assert await store.delete(ALICE, Filter(types=frozenset({MemoryType.EPISODIC}))) == 3
     assert await store.delete(ALICE, EVERYTHING) == len(many)
+
+
+async def move(store: ValkeyStore, records: Sequence[MemoryRecord]) -> None:
+    """Do what export, import and migration do; all but the last record are there."""
+    done = await store.merge(records, mode=MergeMode.REPLACE)
+    assert list(done).count(Merged.REPLACED) == len(records) - 1
+    assert await store.count(None) == len(records)
+    for query in (ScanQuery(page=1), ScanQuery(page=1, user_id="alice")):
+        pages = [page async for page in store.scan(query)]
+        assert {page.records[0].id for page in pages} == {record.id for record in records}
 
 
 async def use_once(settings: ValkeySettings) -> None:
@@ -162,10 +184,52 @@ async def test_no_documented_right_can_be_left_out(server: ValkeyServer, right: 
         await use_once(server.settings(username="memrouter", password="secret", timeout=1))
 
 
-async def test_the_further_rights_are_enough_for_a_rebuild(server: ValkeyServer) -> None:
-    (further,) = REBUILD_RIGHTS.findall(PAGE.read_text())
-    await ask(server, "ACL", "SETUSER", "memrouter", documented_rights(), further)
-    settings = server.settings(username="memrouter", password="secret")
+def further_rights(what: str) -> str:
+    """Return the rules that the page gives for one more thing."""
+    (rules,) = re.findall(rf"^\| {re.escape(what)} \| `([^`]+)`", PAGE.read_text(), re.MULTILINE)
+    return str(rules)
+
+
+async def allow(server: ValkeyServer, *rules: str) -> ValkeySettings:
+    """Make a user with the documented rights and these; return settings for it."""
+    await ask(server, "ACL", "SETUSER", "memrouter", documented_rights(), *rules)
+    return server.settings(username="memrouter", password="secret")
+
+
+async def test_the_further_rights_are_enough_for_a_reindex(server: ValkeyServer) -> None:
+    settings = await allow(server, further_rights("`memrouter reindex`"))
+    store = await opened(settings)
+    make = RecordFactory(store.capabilities)
+    await store.create([make.make("likes tea"), make.make("likes coffee", user_id="bob")])
+    await store.aclose()
+    for target, abandoned in ((EmbeddingSpace("other", 16), True), (EmbeddingSpace("longer", 24), False)):
+        reindexing = await ValkeyReindexing.open(settings, target=target)
+        assert await reindexing.begin()
+        async for batch in reindexing.pending(step=10):
+            vectors = np.eye(target.dimension, dtype=np.float32)[: len(batch.texts)]
+            assert await reindexing.put(batch.texts, vectors) == len(batch.texts)
+        assert (await reindexing.survey()).made == 2
+        if abandoned:
+            assert await reindexing.abandon()
+        else:
+            await reindexing.seal()
+            assert await reindexing.switch() == 2
+            await reindexing.finish()
+        assert (await reindexing.survey()).memories == 2
+        await reindexing.aclose()
+
+
+async def test_the_further_rights_are_enough_to_read_what_a_go_router_left(server: ValkeyServer) -> None:
+    settings = await allow(server, further_rights("reading a Go router's memories whole, before a rebuild"))
+    record = await written_by_the_go_router(server)
+    store = await opened(settings)
+    found = [found.id async for page in store.scan(ScanQuery()) for found in page.records]
+    assert (found, await store.count(None)) == ([record.id], 1)
+    await store.aclose()
+
+
+async def written_by_the_go_router(server: ValkeyServer) -> MemoryRecord:
+    """Write a memory of Alice as the Go router does, and return it."""
     make = RecordFactory(Capabilities("valkey", 16, "test-model", exact=True))
     record = make.make("likes tea")
     admin = await Connection.open(server.settings())
@@ -173,6 +237,12 @@ async def test_the_further_rights_are_enough_for_a_rebuild(server: ValkeyServer)
     text = ("content", record.content, "created_at", record.created_at, "updated_at", record.updated_at)
     await admin.run(["HSET", f"mem:{record.id}", *fields, *text, "embedding", record.embedding.tobytes()])
     await admin.aclose()
+    return record
+
+
+async def test_the_further_rights_are_enough_for_a_rebuild(server: ValkeyServer) -> None:
+    settings = await allow(server, further_rights("`memrouter index rebuild` and `drop`"))
+    record = await written_by_the_go_router(server)
     connection = await Connection.open(settings)
     index = SearchIndex(connection, settings, dimension=16, embedding_model="test-model")
     await index.ensure()

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 PROPERTY: Final = "memrouter."
 """In front of the names of the properties in which a collection says what it keeps."""
 
+REFILL: Final = (
+    f"name another {SECTION}.collection beside the new embedding_model in a copy of the configuration, and run: "
+    "memrouter migrate --from FILE --to COPY"
+)
+"""How memories get vectors of another model: a collection is not reindexed."""
+
 MAKE_SECONDS: Final = 120.0
 """Longest that making, indexing and loading a collection may take."""
 
@@ -59,7 +65,8 @@ async def open_collection(
     description, index = await connection.administer(lambda client: _described(client, wanted), seconds=MAKE_SECONDS)
     layout = layout_of(description, index, place=place)
     kept = notes_of(description)
-    check_space(kept or {MODEL: space.model, DIMENSION: str(layout.dimension)}, wanted=space, place=place)
+    said = kept or {MODEL: space.model, DIMENSION: str(layout.dimension)}
+    check_space(said, wanted=space, place=place, instead=REFILL)
     if not kept:  # made by the Go router, which does not say whose vectors they are
         await connection.administer(lambda client: _note(client, wanted, space))
     return Collection(wanted, layout)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.milvus.reader import CONTENT, OwnerReader, by_id, covered
 from memrouter.stores.query import ListQuery, Page, ScopeStats
-from memrouter.stores.valkey.whole import page_of, stats_of
+from memrouter.stores.whole import page_of, stats_of
 
 
 class Reads:

@@ -10,7 +10,6 @@ from memrouter.stores.milvus.expressions import META_TYPES, one_of, quoted
 from memrouter.stores.milvus.reader import EVERYTHING, OwnerReader
 from memrouter.stores.position import Position
 from memrouter.stores.query import ScanPage, ScanQuery
-from memrouter.stores.valkey.selection import holds
 
 ROWS_AT_ONCE: Final = 5000
 """Entities whose users are read in one query."""
@@ -71,7 +70,7 @@ class Scan:
             (_position(held.record), held.record.user_id)
             for state in states.values()
             for held in state.memories.values()
-            if holds(query.where, held.record)
+            if query.where.holds(held.record)
         ]
         return sorted(place for place in found if after is None or place[0] > after)
 
@@ -85,7 +84,7 @@ class Scan:
             record
             for user, state in states.items()
             for record in state.records()
-            if (user, record.id) in wanted and holds(query.where, record)
+            if (user, record.id) in wanted and query.where.holds(record)
         ]
         if not records:
             return None

@@ -10,10 +10,9 @@ from memrouter.stores.milvus.connection import Connection, Row
 from memrouter.stores.milvus.expressions import one_of
 from memrouter.stores.milvus.reader import CONTENT, EVERYTHING, OwnerReader, by_id, covered
 from memrouter.stores.query import ALL_TYPES, Candidates, StoreQuery
-from memrouter.stores.valkey.selection import holds
-from memrouter.stores.valkey.whole import candidates, newest_first, ranked
-from memrouter.stores.valkey.words import WordMatcher
 from memrouter.stores.vectors import to_bytes
+from memrouter.stores.whole import candidates, newest_first, ranked
+from memrouter.stores.word_matcher import WordMatcher
 
 MOST_HITS: Final = 16_384
 """Most hits that a server gives for one search."""
@@ -131,7 +130,7 @@ class Search:
 
 
 def _visible(records: Iterable[MemoryRecord], query: StoreQuery) -> list[MemoryRecord]:
-    return [record for record in records if record.visible(query.now) and holds(query.where, record)]
+    return [record for record in records if record.visible(query.now) and query.where.holds(record)]
 
 
 def _nearest(records: Sequence[MemoryRecord], query: StoreQuery) -> list[MemoryRecord]:

@@ -6,10 +6,12 @@ new entities side by side, as while a change is being made or after a router was
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import xor
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from memrouter.models.memory import MemoryRecord, owner_key
 from memrouter.stores.milvus.connection import Row

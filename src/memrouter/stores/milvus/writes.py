@@ -3,10 +3,10 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from memrouter.errors import InvalidRequest, MemoryConflict
 from memrouter.models.memory import MemoryRecord, Scope
@@ -19,7 +19,6 @@ from memrouter.stores.milvus.reader import CONTENT, EVERYTHING, IDS_AT_ONCE, Own
 from memrouter.stores.milvus.rows import Held, digest_of, memory_row, meta_row, new_key
 from memrouter.stores.milvus.state import Access, OwnerState, bucket_of
 from memrouter.stores.query import Filter, Merged, MergeMode, Patch
-from memrouter.stores.valkey.selection import holds
 from memrouter.stores.vectors import require_model, to_bytes
 
 INLINE_RECORDS: Final = 16
@@ -156,9 +155,7 @@ class Writes:
         user = scope.user_id
         async with self._journal.turn([user]):
             state = (await self._journal.states([user], [""] if ids is None else self._id_parts(ids)))[user]
-            going = [
-                held for held in state.memories.values() if scope.covers(held.record) and holds(where, held.record)
-            ]
+            going = [held for held in state.memories.values() if scope.covers(held.record) and where.holds(held.record)]
             if not going:
                 return 0
             change = self._journal.change(state)
@@ -176,35 +173,55 @@ class Writes:
             raise MemoryConflict(repeated)
         await self._check(records)
         results: list[Merged] = []
-        for first in range(0, len(records), MERGE_AT_ONCE):
-            results += await self._merge(records[first : first + MERGE_AT_ONCE], mode)
+        waiting: list[asyncio.Future[object]] = []
+        try:
+            for first in range(0, len(records), MERGE_AT_ONCE):
+                part = records[first : first + MERGE_AT_ONCE]
+                outcomes, changes = await self._merge(part, mode)
+                results += outcomes
+                if changes:  # the server's time tick is waited for while the next step is written
+                    one = self._reader.with_ids([part[0].id])
+                    waiting.append(asyncio.ensure_future(self._journal.shown(changes, memories=one, more=())))
+        finally:
+            await asyncio.gather(*waiting)
         return results
 
-    async def _merge(self, records: Sequence[MemoryRecord], mode: MergeMode) -> list[Merged]:
+    async def _merge(
+        self, records: Sequence[MemoryRecord], mode: MergeMode
+    ) -> tuple[list[Merged], Mapping[str, Change]]:
+        """Take one step; return what became of the records, and what is not shown yet."""
         owners = _by_owner(records)
-        results: list[Merged] = []
         async with self._journal.turn(owners):
             states = await self._journal.states(list(owners), self._id_parts([record.id for record in records]))
-            changes: dict[str, Change] = {}
-            for record in records:
-                held = states[record.user_id].memories.get(record.id)
-                outcome = mode.outcome(record, held=None if held is None else held.record.updated_at)
-                results.append(outcome)
-                if outcome is Merged.KEPT:
-                    continue
-                if record.user_id not in changes:
-                    changes[record.user_id] = self._journal.change(states[record.user_id])
-                change = changes[record.user_id]
-                fresh = self._born(record, change)
-                if held is not None:  # born anew: counts that were kept for the memory before do not count for this one
-                    fresh = self._next(held, record, change, birth=fresh.birth)
-                change.rows.append(self._row(fresh))
-                change.garbage += change.state.keys(record.id)
+            if len(records) <= INLINE_RECORDS:
+                outcomes, changes = self._merged(records, mode, states)
+            else:
+                outcomes, changes = await asyncio.to_thread(self._merged, records, mode, states)
             if changes:
                 await self._journal.insert(changes)
-        if changes:
-            await self._journal.shown(changes, memories=self._reader.with_ids([records[0].id]), more=())
-        return results
+        return outcomes, changes
+
+    def _merged(
+        self, records: Sequence[MemoryRecord], mode: MergeMode, states: Mapping[str, OwnerState]
+    ) -> tuple[list[Merged], Mapping[str, Change]]:
+        """Return what becomes of records, and what is to be done for that."""
+        outcomes: list[Merged] = []
+        changes: dict[str, Change] = {}
+        for record in records:
+            held = states[record.user_id].memories.get(record.id)
+            outcome = mode.outcome(record, held=None if held is None else held.record.updated_at)
+            outcomes.append(outcome)
+            if outcome is Merged.KEPT:
+                continue
+            if record.user_id not in changes:
+                changes[record.user_id] = self._journal.change(states[record.user_id])
+            change = changes[record.user_id]
+            fresh = self._born(record, change)
+            if held is not None:  # born anew: counts that were kept for the memory before do not count for this one
+                fresh = self._next(held, record, change, birth=fresh.birth)
+            change.rows.append(self._row(fresh))
+            change.garbage += change.state.keys(record.id)
+        return outcomes, changes
 
     async def _shown(
         self, changes: Mapping[str, Change], outcome: Mapping[str, Creation], unique_content: bool

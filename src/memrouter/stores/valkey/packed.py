@@ -1,7 +1,7 @@
 """All of a memory but its text and vector in one field, so that a read asks for three fields and not for twenty."""
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -69,27 +69,13 @@ def unpack(rows: Sequence[Sequence[bytes | None]], counts: Sequence[Count], *, d
     ]
 
 
-class _Draft:
-    """A MemoryRecord under construction: it has the same slots, and becomes one when its class is set.
-
-    The record's own constructor sets its frozen fields one call at a time, which takes four times as long.
-    """
-
-    __slots__ = MemoryRecord.__slots__
-
-
 def _record(part: _Parts, content: bytes, vector: Vector, counted: Count) -> MemoryRecord:
     (
         memory_id, user, project, kind, source, created, updated, importance, trust,
         model, conversation, turn, role, expires, superseded,
     ) = part  # fmt: skip
-    draft: Any = _Draft()
-    draft.id, draft.user_id, draft.content, draft.embedding = memory_id, user, content.decode(), vector
-    draft.embedding_model, draft.created_at, draft.updated_at, draft.project_id = model, created, updated, project
-    draft.type, draft.source, draft.trust, draft.importance = kind, source, trust, importance
-    draft.access_count, draft.last_accessed = counted
-    draft.expires_at, draft.superseded_by = expires, superseded
-    draft.conversation_id, draft.turn_index, draft.role = conversation, turn, role
-    draft.__class__ = MemoryRecord
-    record: MemoryRecord = draft
-    return record
+    count, last = counted
+    return MemoryRecord(  # by position: half the time
+        memory_id, user, content.decode(), vector, model, created, updated,
+        project, kind, source, trust, importance, last, expires, count, conversation, turn, role, superseded,
+    )  # fmt: skip

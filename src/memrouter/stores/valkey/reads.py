@@ -13,7 +13,7 @@ from memrouter.stores.valkey.reader import RowReader
 from memrouter.stores.valkey.scripts import GET, LIST, STATS, Arg
 from memrouter.stores.valkey.selection import Visibility, selection, storable
 from memrouter.stores.valkey.walk import Walker
-from memrouter.stores.valkey.whole import NO_STATS, page, page_of, stats_of
+from memrouter.stores.whole import NO_STATS, page, page_of, stats_of
 
 STEP = 2000
 """Memories that one script looks at for a page or for figures: some 10 ms of the server's time at most.

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+import msgspec
+
 from memrouter.errors import SchemaMismatch, StoreUnavailable
 from memrouter.models.memory import MemoryRecord
 from memrouter.stores.valkey.connection import Connection
@@ -214,7 +216,7 @@ class Rebuild:
         if record is None or not record.user_id or key != self._keys.untagged(record.id).encode() or b"}" in key:
             return None
         if expires_at > 0:
-            record = replace(record, expires_at=expires_at)
+            record = msgspec.structs.replace(record, expires_at=expires_at)
         return _Old(key, digest, fields, record)
 
     async def _move_at_once(self, old: Sequence[_Old]) -> list[bool]:

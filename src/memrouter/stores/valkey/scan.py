@@ -14,7 +14,6 @@ from memrouter.stores.valkey.legacy_scan import Holding, UntaggedScan
 from memrouter.stores.valkey.reader import RowReader
 from memrouter.stores.valkey.scan_part import Part
 from memrouter.stores.valkey.scripts import BEFORE, READ, ROW, LuaScript, ScriptCall
-from memrouter.stores.valkey.selection import holds
 
 COUNT_STEP: Final = 2000
 """Memories that one script counts: under 1 ms of the server's time."""
@@ -101,7 +100,7 @@ class Scan:
             while left:
                 records: list[MemoryRecord] = []
                 for part in await self._parts(left, holdings, after, query.page):
-                    records += [record for record in part.records if holds(query.where, record)]
+                    records += [record for record in part.records if query.where.holds(record)]
                     after = part.end or after
                     if part.more:
                         break

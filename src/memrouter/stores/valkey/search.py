@@ -16,11 +16,11 @@ from memrouter.stores.valkey.reader import RowReader
 from memrouter.stores.valkey.reads import Reads
 from memrouter.stores.valkey.rows import Row, scope_digest_of
 from memrouter.stores.valkey.scripts import SCAN, Arg
-from memrouter.stores.valkey.selection import holds, selection
+from memrouter.stores.valkey.selection import selection
 from memrouter.stores.valkey.walk import Walker
-from memrouter.stores.valkey.whole import Ranking, candidates, newest_first, ranked
-from memrouter.stores.valkey.words import WordMatcher
 from memrouter.stores.vectors import to_bytes
+from memrouter.stores.whole import Ranking, by_distance, candidates, newest_first, ranked
+from memrouter.stores.word_matcher import WordMatcher
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ MAX_NEIGHBOURS = 10_000
 """Most neighbours that a server gives for one query (``search.max-vector-knn``); past it the search is done here."""
 MIN_EF, MAX_EF = 256, 4096
 """Width of a graph search: no less than the neighbours asked for, no more than servers take."""
+FULL_DISTANCE = {"COSINE": 2.0, "IP": 2.0, "L2": 4.0}
+"""Distance between opposite vectors by metric: 1 - cosine twice, and the squared length for L2."""
 WORD_SCAN = 20_000
 """How many of an owner's newest memories are looked at for words where the owner is over the scan limit."""
 MAX_LARGE = 4096
@@ -41,7 +43,8 @@ MAX_LARGE = 4096
 class Search:
     """The searches of one store.
 
-    Scores are computed here, from the vectors: equal on every metric and server, and ties are real ties.
+    Scores of the index come from its distances, all others from the vectors themselves: equal on every metric to within
+    the precision of float32, and equal vectors tie.
 
     Args:
         connection: Runs the commands.
@@ -110,7 +113,7 @@ class Search:
             self._large[place] = generation
             return generation
         records = await self._reader.records(scope, reply[2], reply[3])
-        matching = [record for record in records if holds(query.where, record)]
+        matching = [record for record in records if query.where.holds(record)]
         return candidates(matching, query.vector, complete=True, generation=generation)
 
     async def _joined(self, scope: Scope, query: StoreQuery, sought: bytes | None, generation: int) -> Candidates:
@@ -164,12 +167,17 @@ class Search:
                     raise
                 return generation, None
             found = rows_of(reply)
-            access = await self._access(owner, [key for key, _ in found]) if found and accessed else [None] * len(found)
-            records = await self._reader.records(scope, [row for _, row in found], access)
+            keys = [key for key, _, _ in found]
+            access = await self._access(owner, keys) if found and accessed else [None] * len(found)
+            records = await self._reader.records(scope, [row for _, row, _ in found], access)
             shown = [record for record in records if record.visible(query.now)]
-            if query.where != EVERYTHING:
-                shown = [record for record in shown if holds(query.where, record)]
-            near = ranked(shown, query.vector)
+            if query.where is not EVERYTHING:
+                shown = [record for record in shown if query.where.holds(record)]
+            near = by_distance(
+                shown,
+                {key.decode().removeprefix(owner.base): distance for key, _, distance in found},
+                full=FULL_DISTANCE[self._index.schema.metric],
+            )
             if len(found) < wanted or not _tied(near[1] or (), query.k):
                 return generation, near
             if wanted >= MAX_NEIGHBOURS:
@@ -216,7 +224,7 @@ class Search:
             "FT.SEARCH", self._index.schema.name,
             f"({' '.join(parts)})=>[KNN {wanted} @embedding $vector{width} AS distance]",
             "PARAMS", 2, "vector", sought,
-            "RETURN", len(PACKED_FIELDS), *PACKED_FIELDS, "LIMIT", 0, wanted, "DIALECT", 2,
+            "RETURN", len(PACKED_FIELDS) + 1, *PACKED_FIELDS, "distance", "LIMIT", 0, wanted, "DIALECT", 2,
         ]  # fmt: skip
 
     async def _access(self, owner: OwnerKeys, keys: Sequence[bytes]) -> Sequence[bytes | None]:
@@ -242,7 +250,7 @@ class Search:
         best: list[MemoryRecord] = []
         if query.where.ids is not None:
             found = await self._reads.everything(scope, query.where, now=query.now)
-            best = [record for record in found if record.visible(query.now) and holds(query.where, record)]
+            best = [record for record in found if record.visible(query.now) and query.where.holds(record)]
             return ranked(best, vector)
         async for part in self._walker.walk(scope, query.where, now=query.now, show="visible"):
             best = ranked([*best, *part], vector)[0][: query.k]
@@ -257,7 +265,7 @@ class Search:
         async for part in self._walker.walk(
             scope, query.where, now=query.now, show="visible", words=words, at_most=WORD_SCAN
         ):
-            held += [record for record in part if holds(query.where, record) and words.matches(record.content)]
+            held += [record for record in part if query.where.holds(record) and words.matches(record.content)]
             if len(held) >= query.k:
                 break
         return held[: query.k]
@@ -270,7 +278,7 @@ class Search:
         generation = int(await self._connection.run(["GET", self._keys.of_scope(scope).generation]) or 0)
         everything = await self._reads.everything(scope, EVERYTHING, now=query.now)
         visible = {record.id: record for record in everything if record.visible(query.now)}
-        matching = [record for record in visible.values() if holds(query.where, record)]
+        matching = [record for record in visible.values() if query.where.holds(record)]
         if query.scan_limit > 0 and len(visible) <= query.scan_limit:
             return candidates(matching, query.vector, complete=True, generation=generation)
         words = WordMatcher(query.words)
@@ -279,18 +287,21 @@ class Search:
         return candidates([*near, *worded], query.vector, complete=False, generation=generation)
 
 
-def rows_of(reply: Any) -> list[tuple[bytes, Row]]:
-    """Return keys and rows in a reply of FT.SEARCH, whichever form the client gives it, without keys that are gone."""
-    found: list[tuple[bytes, Row]] = []
+def rows_of(reply: Any) -> list[tuple[bytes, Row, float]]:
+    """Return keys, rows and distances in a reply of FT.SEARCH, whichever form the client gives it.
+
+    Keys that are gone are left out.
+    """
+    found: list[tuple[bytes, Row, float]] = []
     parts = iter(reply[1:])
     for part in parts:
         if isinstance(part, dict):
-            found += [(key, _packed(fields)) for key, fields in part.items() if fields]
+            found += [(key, _packed(fields), float(fields[b"distance"])) for key, fields in part.items() if fields]
             continue
         fields = next(parts, None)
         if fields:
             named = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
-            found.append((part, _packed(named)))
+            found.append((part, _packed(named), float(named[b"distance"])))
     return found
 
 

@@ -1,9 +1,9 @@
-"""Which memories, in the form that scripts take it (see ``scripts``), and the same question asked of a record."""
+"""Which memories, in the form that scripts take it (see ``scripts``)."""
 
 from collections.abc import Iterable
 from typing import Literal
 
-from memrouter.models.memory import MemoryRecord, Scope
+from memrouter.models.memory import Scope
 from memrouter.stores.query import ALL_TYPES, Filter
 from memrouter.stores.valkey.scripts import Arg
 
@@ -32,16 +32,6 @@ def selection(base: str, scope: Scope, where: Filter, *, now: int, show: Visibil
         "1" if asked else "",
         where.conversation_id or "",
     ]
-
-
-def holds(where: Filter, record: MemoryRecord) -> bool:
-    """Return whether a filter holds for a memory."""
-    return (
-        (where.ids is None or record.id in where.ids)
-        and record.type in where.types
-        and (where.sources is None or record.source in where.sources)
-        and where.conversation_id in (None, record.conversation_id)
-    )
 
 
 def storable(ids: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.reader import RowReader
 from memrouter.stores.valkey.scripts import WALK
 from memrouter.stores.valkey.selection import Visibility, selection
-from memrouter.stores.valkey.words import WordMatcher
+from memrouter.stores.word_matcher import WordMatcher
 
 STEP = 500
 """Memories that one script looks at: about 2 ms of the server's time."""

@@ -2,10 +2,10 @@
 """``create``: all or nothing, conflicts, unique content, vectors."""
 
 import contextlib
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from memrouter.errors import MemoryConflict, SchemaMismatch
 from memrouter.models.memory import MAX_CONTENT_BYTES, MemoryType, Scope, Source, Trust, unit

@@ -5,11 +5,11 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from memrouter.errors import MemoryConflict, SchemaMismatch
 from memrouter.models.memory import MemoryRecord, Scope, unit

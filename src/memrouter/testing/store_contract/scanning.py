@@ -2,10 +2,10 @@
 """``scan`` and ``count``: everything once, in order, whoever writes meanwhile."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from operator import attrgetter
 
 import pytest
+from msgspec.structs import replace
 
 from memrouter.errors import InvalidRequest
 from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source, owner_key

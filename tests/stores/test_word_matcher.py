@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memrouter.stores.valkey.words import MAX_WORDS, WordMatcher
+from memrouter.stores.word_matcher import MAX_WORDS, WordMatcher
 
 TEXTS = st.text(st.characters(codec="utf-8", categories=["L", "Nd", "Zs", "P"], max_codepoint=0x24F), max_size=40)
 

@@ -1,7 +1,7 @@
 """Answers from memories that are in hand: ranking, and pages and figures of an owner that was read whole."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import TypeAlias
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from memrouter.models.memory import MemoryRecord, MemoryType, Source, Vector
 from memrouter.stores.query import Candidates, Cursor, ListQuery, Page, ScopeStats
-from memrouter.stores.valkey.selection import holds
 from memrouter.stores.vectors import vector_scores
 
 Ranking: TypeAlias = tuple[list[MemoryRecord], list[float] | None]
@@ -35,10 +34,20 @@ def ranked(records: Iterable[MemoryRecord], vector: Vector | None) -> Ranking:
         return [], []
     matrix = np.concatenate([record.embedding for record in found]).reshape(len(found), -1)
     scores: list[float] = vector_scores(matrix, vector).tolist()
-    # Ids differ, so that no two records are ever compared.
-    best = sorted([(score, record.created_at, record.id, record) for score, record in zip(scores, found, strict=True)])
-    best.reverse()
-    return [row[3] for row in best], [row[0] for row in best]
+    return _best_first(zip(scores, found, strict=True))
+
+
+def by_distance(
+    records: Sequence[MemoryRecord], distances: Mapping[str, float], *, full: float
+) -> tuple[list[MemoryRecord], list[float]]:
+    """Return memories nearest first with their scores (ties: newest first), by what a server says of them.
+
+    Args:
+        records: Memories, each id once.
+        distances: Of each id.
+        full: The distance that stands for a score of 0.
+    """
+    return _best_first([(min(1.0, max(0.0, 1.0 - distances[record.id] / full)), record) for record in records])
 
 
 def candidates(
@@ -68,7 +77,7 @@ def page_of(records: Iterable[MemoryRecord], query: ListQuery) -> Page:
     shown = [
         record
         for record in newest_first(records)
-        if holds(query.where, record)
+        if query.where.holds(record)
         and (record.visible(query.now) or (query.include_superseded and _unexpired(record, query.now)))
     ]
     after = query.after
@@ -93,6 +102,12 @@ def stats_of(records: Iterable[MemoryRecord], *, now: int) -> ScopeStats:
         oldest=min(record.created_at for record in visible),
         newest=max(record.created_at for record in visible),
     )
+
+
+def _best_first(scored: Iterable[tuple[float, MemoryRecord]]) -> tuple[list[MemoryRecord], list[float]]:
+    rows = [(score, record.created_at, record.id, record) for score, record in scored]
+    rows.sort(reverse=True)  # ids differ, so that no two records are ever compared
+    return [row[3] for row in rows], [row[0] for row in rows]
 
 
 def _unexpired(record: MemoryRecord, now: int) -> bool:
