@@ -11,9 +11,9 @@ from memrouter.clock import SystemClock
 from memrouter.config.memory import ValkeySettings
 from memrouter.embeddings.hashing import HashEmbedder
 from memrouter.memory.policy import RecallPolicy
-from memrouter.memory.retrieve import Retriever
-from memrouter.memory.words import Analyzer
-from memrouter.memory.working_set import WorkingSet
+from memrouter.memory.retrieval.retrieve import Retriever
+from memrouter.memory.retrieval.words import Analyzer
+from memrouter.memory.retrieval.working_set import WorkingSet
 from memrouter.models.memory import Scope
 from memrouter.stores.query import StoreQuery
 from memrouter.stores.valkey.packed import PACKED_FIELDS

@@ -16,17 +16,17 @@ from memrouter.embeddings.tokens import TokenCounter
 from memrouter.errors import EmbeddingError, StoreUnavailable
 from memrouter.jobs.queue import JobQueue
 from memrouter.jobs.tally import Tally
-from memrouter.memory.ids import IdFactory
-from memrouter.memory.item_weight import ItemWeight
-from memrouter.memory.reflect import ReflectionFilter
-from memrouter.memory.reflection_algorithms import ReflectionAlgorithms
-from memrouter.memory.rerank import RerankStage
-from memrouter.memory.retrieve import Retriever
-from memrouter.memory.rewrite import QueryRewriter
+from memrouter.memory.reflection.item_weight import ItemWeight
+from memrouter.memory.reflection.reflect import ReflectionFilter
+from memrouter.memory.reflection.reflection_algorithms import ReflectionAlgorithms
+from memrouter.memory.retrieval.rerank import RerankStage
+from memrouter.memory.retrieval.retrieve import Retriever
+from memrouter.memory.retrieval.rewrite import QueryRewriter
+from memrouter.memory.retrieval.words import Analyzer, open_analyzer
+from memrouter.memory.retrieval.working_set import WorkingSet
 from memrouter.memory.service import MemoryService
-from memrouter.memory.words import Analyzer, open_analyzer
-from memrouter.memory.working_set import WorkingSet
-from memrouter.memory.writer import FinishedTurn, TurnWriter
+from memrouter.memory.storing.ids import IdFactory
+from memrouter.memory.storing.writer import FinishedTurn, TurnWriter
 from memrouter.models.memory import Scope
 from memrouter.models.turn import ModelChoice
 from memrouter.observability.metrics import Metrics

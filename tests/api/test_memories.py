@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memrouter.memory.drafts import MemoryDraft
 from memrouter.memory.service import MemoryService
+from memrouter.memory.storing.drafts import MemoryDraft
 from memrouter.models.memory import Scope
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import Patch

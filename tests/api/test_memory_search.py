@@ -7,9 +7,9 @@ import pytest
 
 from memrouter.config.memory import ReflectionSettings
 from memrouter.embeddings.tokens import TokenCounter
-from memrouter.memory.item_weight import ItemWeight
-from memrouter.memory.reflect import ReflectionFilter
-from memrouter.memory.reflection_algorithms import ReflectionAlgorithms
+from memrouter.memory.reflection.item_weight import ItemWeight
+from memrouter.memory.reflection.reflect import ReflectionFilter
+from memrouter.memory.reflection.reflection_algorithms import ReflectionAlgorithms
 
 URL = "/v1/memory"
 ALICE = {"x-authz-user-id": "alice"}

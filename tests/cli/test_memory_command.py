@@ -21,7 +21,7 @@ from memrouter.cli.main import app
 from memrouter.clock import SystemClock
 from memrouter.config.load import load_settings
 from memrouter.config.providers import ProviderSettings
-from memrouter.memory.drafts import MemoryDraft
+from memrouter.memory.storing.drafts import MemoryDraft
 from memrouter.models.memory import Scope
 from memrouter.runtime import Runtime
 

@@ -8,8 +8,8 @@ from memrouter.clock import SystemClock
 from memrouter.config.memory import MemorySettings, SqliteSettings
 from memrouter.evaluation.bench import Bench, StudyClock, open_bench
 from memrouter.evaluation.conversations import DataSet
-from memrouter.memory.drafts import MemoryDraft
 from memrouter.memory.policy import RecallPolicy
+from memrouter.memory.storing.drafts import MemoryDraft
 from memrouter.models.memory import Scope
 from memrouter.testing.clock import ManualClock
 

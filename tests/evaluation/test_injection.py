@@ -1,9 +1,9 @@
 from memrouter.config.memory import ReflectionSettings
 from memrouter.evaluation.bench import Bench
 from memrouter.evaluation.injection import Injection
-from memrouter.memory.blocks import render_block
-from memrouter.memory.drafts import MemoryDraft
+from memrouter.memory.injection.blocks import render_block
 from memrouter.memory.policy import RecallPolicy
+from memrouter.memory.storing.drafts import MemoryDraft
 
 
 async def test_tokens_are_those_of_the_block_that_the_filter_leaves(bench: Bench) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from memrouter.memory.blocks import MARKER
+from memrouter.memory.injection.blocks import MARKER
 from memrouter.testing.upstream import Answer, ScriptedUpstream
 
 from .conftest import Someone

@@ -9,13 +9,13 @@ import pytest
 from memrouter.config.memory import SqliteSettings
 from memrouter.embeddings.hashing import HashEmbedder
 from memrouter.errors import EmbeddingError, InvalidRequest, NotFound
-from memrouter.memory.drafts import MemoryDraft, MemoryEdit
-from memrouter.memory.ids import IdFactory
 from memrouter.memory.policy import RecallPolicy
-from memrouter.memory.retrieve import Retriever
+from memrouter.memory.retrieval.retrieve import Retriever
+from memrouter.memory.retrieval.words import Analyzer
+from memrouter.memory.retrieval.working_set import WorkingSet
 from memrouter.memory.service import MemoryService
-from memrouter.memory.words import Analyzer
-from memrouter.memory.working_set import WorkingSet
+from memrouter.memory.storing.drafts import MemoryDraft, MemoryEdit
+from memrouter.memory.storing.ids import IdFactory
 from memrouter.models.memory import DEFAULT_PROJECT, Matrix, MemoryType, Scope, Source, Trust
 from memrouter.stores.sqlite.store import SqliteStore
 

@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from memrouter.config.memory import MemorySettings, MilvusSettings, SqliteSettings, ValkeySettings
 from memrouter.embeddings.base import EmbedderInfo
 from memrouter.memory.policy import RecallPolicy
-from memrouter.memory.retrieve import Retriever
-from memrouter.memory.words import Analyzer
-from memrouter.memory.working_set import WorkingSet
+from memrouter.memory.retrieval.retrieve import Retriever
+from memrouter.memory.retrieval.words import Analyzer
+from memrouter.memory.retrieval.working_set import WorkingSet
 from memrouter.models.memory import Matrix, MemoryRecord, Scope
 from memrouter.stores.base import Capabilities, MemoryStore
 from memrouter.stores.factory import open_store

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from memrouter.memory.drafts import check_content
+from memrouter.memory.storing.drafts import check_content
 from memrouter.transfer.gate import Refused, storable
 
 from .samples import factory

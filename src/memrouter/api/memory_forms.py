@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from memrouter.errors import InvalidRequest
-from memrouter.memory.drafts import MAX_TIME_MS, MemoryDraft, MemoryEdit, check_content
+from memrouter.memory.storing.drafts import MAX_TIME_MS, MemoryDraft, MemoryEdit, check_content
 from memrouter.models.memory import MemoryType, Source, Trust, check_identity
 
 MAX_QUERY_CHARS: Final = 16_384

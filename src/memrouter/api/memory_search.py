@@ -8,12 +8,12 @@ from memrouter.api.memory_views import CandidateView, HitView, NearMissView, Sea
 from memrouter.clock import Clock
 from memrouter.config.memory import MemoryPluginSettings, MemorySettings
 from memrouter.errors import InvalidRequest
-from memrouter.memory.explain import MAX_CANDIDATES, Trail, explain, explain_all, near_miss
 from memrouter.memory.hits import Recall
 from memrouter.memory.policy import RecallPolicy, resolve_policy
-from memrouter.memory.reflect import ReflectionFilter
+from memrouter.memory.reflection.reflect import ReflectionFilter
+from memrouter.memory.retrieval.explain import MAX_CANDIDATES, Trail, explain, explain_all, near_miss
+from memrouter.memory.retrieval.words import Analyzer
 from memrouter.memory.service import MemoryService
-from memrouter.memory.words import Analyzer
 from memrouter.models.memory import Scope
 
 

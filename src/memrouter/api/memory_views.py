@@ -6,10 +6,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, PlainSerializer
 
 from memrouter.api.memory_forms import NEVER_MS
-from memrouter.memory.drafts import MAX_TIME_MS
-from memrouter.memory.erasure import Receipt
-from memrouter.memory.explain import Candidate, Explanation, NearMiss
 from memrouter.memory.hits import Hit
+from memrouter.memory.retrieval.explain import Candidate, Explanation, NearMiss
+from memrouter.memory.storing.drafts import MAX_TIME_MS
+from memrouter.memory.storing.erasure import Receipt
 from memrouter.models.memory import MemoryRecord, MemoryType, Source, Trust
 from memrouter.stores.query import ScopeStats
 

@@ -10,7 +10,7 @@ from memrouter.clock import Clock
 from memrouter.config.settings import Settings
 from memrouter.doctor.findings import Finding, ok, warning
 from memrouter.errors import MemrouterError
-from memrouter.memory.rewrite_prompt import rewrite_messages
+from memrouter.memory.retrieval.rewrite_prompt import rewrite_messages
 from memrouter.upstream.base import UpstreamRequest
 from memrouter.upstream.client import HttpUpstream
 

@@ -14,13 +14,13 @@ from memrouter.embeddings.cached import CachedEmbedder
 from memrouter.embeddings.factory import open_embedder
 from memrouter.embeddings.tokens import TokenCounter
 from memrouter.evaluation.conversations import Utterance
-from memrouter.memory.drafts import MemoryDraft
-from memrouter.memory.ids import IdFactory
-from memrouter.memory.rerank import RerankStage
-from memrouter.memory.retrieve import Retriever
+from memrouter.memory.retrieval.rerank import RerankStage
+from memrouter.memory.retrieval.retrieve import Retriever
+from memrouter.memory.retrieval.words import Analyzer, open_analyzer
+from memrouter.memory.retrieval.working_set import WorkingSet
 from memrouter.memory.service import MemoryService
-from memrouter.memory.words import Analyzer, open_analyzer
-from memrouter.memory.working_set import WorkingSet
+from memrouter.memory.storing.drafts import MemoryDraft
+from memrouter.memory.storing.ids import IdFactory
 from memrouter.models.memory import DEFAULT_PROJECT, MemoryType, Scope, Source
 from memrouter.rerankers.base import Reranker
 from memrouter.rerankers.factory import open_reranker

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from memrouter.config.memory import ReflectionSettings
 from memrouter.embeddings.tokens import TokenCounter
-from memrouter.memory.blocks import render_block
 from memrouter.memory.hits import Hit
-from memrouter.memory.item_weight import ItemWeight
-from memrouter.memory.reflect import ReflectionFilter
-from memrouter.memory.reflection_algorithms import ReflectionAlgorithms
+from memrouter.memory.injection.blocks import render_block
+from memrouter.memory.reflection.item_weight import ItemWeight
+from memrouter.memory.reflection.reflect import ReflectionFilter
+from memrouter.memory.reflection.reflection_algorithms import ReflectionAlgorithms
 
 
 class Injection:

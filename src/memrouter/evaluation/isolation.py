@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from memrouter.errors import NotFound
 from memrouter.evaluation.bench import Bench, Progress
-from memrouter.memory.drafts import MemoryDraft, MemoryEdit
 from memrouter.memory.policy import RecallPolicy
 from memrouter.memory.service import MemoryService
+from memrouter.memory.storing.drafts import MemoryDraft, MemoryEdit
 from memrouter.models.memory import MemoryRecord, Scope
 
 _T = TypeVar("_T")

@@ -11,7 +11,7 @@ import msgspec
 
 from memrouter.errors import InvalidRequest
 from memrouter.evaluation.conversations import Conversation, DataSet, LeftOut, Question, Utterance
-from memrouter.memory.drafts import MAX_TIME_MS, storable_text
+from memrouter.memory.storing.drafts import MAX_TIME_MS, storable_text
 from memrouter.models.memory import cut_to_bytes
 
 MAX_FILE_BYTES = 256 * 1024 * 1024

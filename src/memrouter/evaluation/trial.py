@@ -12,7 +12,7 @@ from memrouter.evaluation.conversations import Conversation, Question
 from memrouter.evaluation.injection import Injection
 from memrouter.evaluation.metrics import hit_at, recall_at, reciprocal_rank
 from memrouter.memory.hits import Recall
-from memrouter.memory.retrieve import bounded
+from memrouter.memory.retrieval.retrieve import bounded
 from memrouter.memory.service import MemoryService
 from memrouter.models.memory import Scope
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 from memrouter.clock import Clock
 from memrouter.embeddings.base import Embedder
 from memrouter.errors import InvalidRequest, NotFound
-from memrouter.memory.drafts import MemoryDraft, MemoryEdit, check_content, check_draft, check_edit
-from memrouter.memory.erasure import Receipt, erase
 from memrouter.memory.hits import Recall
-from memrouter.memory.ids import IdFactory
 from memrouter.memory.policy import RecallPolicy
-from memrouter.memory.rerank import RerankStage
-from memrouter.memory.retrieve import Retriever
+from memrouter.memory.retrieval.rerank import RerankStage
+from memrouter.memory.retrieval.retrieve import Retriever
+from memrouter.memory.storing.drafts import MemoryDraft, MemoryEdit, check_content, check_draft, check_edit
+from memrouter.memory.storing.erasure import Receipt, erase
+from memrouter.memory.storing.ids import IdFactory
 from memrouter.models.memory import DEFAULT_PROJECT, MAX_ID_CHARS, MemoryRecord, MemoryType, Scope, Vector
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import ALL_TYPES, Cursor, Filter, ListQuery, Page, Patch, ScopeStats

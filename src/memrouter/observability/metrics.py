@@ -95,7 +95,7 @@ class Metrics:
         self._injected.inc(count)
 
     def dropped(self, reason: str) -> None:
-        """Count a memory that was found and left out; ``reason`` is one of ``memrouter.memory.drops.Drop``."""
+        """Count a memory that was found and left out; ``reason`` is a ``Drop`` of the filter."""
         self._dropped.labels(reason).inc()
 
     def stored(self, count: int) -> None:
@@ -131,13 +131,13 @@ class Metrics:
         self._embedding_seconds.labels(model).observe(seconds)
 
     def reranked(self, *, outcome: str, seconds: float) -> None:
-        """Note one try to re-rank; one that was skipped has no time. See ``memrouter.memory.rerank``."""
+        """Note one try to re-rank; one that was skipped has no time. See ``memrouter.memory.retrieval.rerank``."""
         self._reranks.labels(outcome).inc()
         if outcome != "skipped":
             self._rerank_seconds.observe(seconds)
 
     def query_rewritten(self, *, outcome: str, seconds: float) -> None:
-        """Note one query; one that was skipped has no time. See ``memrouter.memory.rewrite``."""
+        """Note one query; one that was skipped has no time. See ``memrouter.memory.retrieval.rewrite``."""
         self._rewrites.labels(outcome).inc()
         if outcome != "skipped":
             self._rewrite_seconds.observe(seconds)

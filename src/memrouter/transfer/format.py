@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from memrouter.errors import InvalidRequest, SchemaMismatch
-from memrouter.memory.drafts import MAX_TIME_MS
+from memrouter.memory.storing.drafts import MAX_TIME_MS
 from memrouter.models.memory import (
     DEFAULT_PROJECT,
     MAX_ID_CHARS,

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from memrouter.errors import InvalidRequest
-from memrouter.memory.drafts import check_content, storable_text
+from memrouter.memory.storing.drafts import check_content, storable_text
 from memrouter.models.memory import MemoryRecord, cut_to_bytes
 from memrouter.transfer.format import NO_VECTOR
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from memrouter.config.settings import Settings
-from memrouter.memory.reflection_algorithms import ReflectionAlgorithms
+from memrouter.memory.reflection.reflection_algorithms import ReflectionAlgorithms
 from memrouter.models.memory import MemoryRecord
 from memrouter.models.turn import MemoryOutcome, MemoryStatus, ModelChoice, Turn
 from memrouter.router.builtin.memory_policies import RoutePolicies, any_enabled

@@ -11,17 +11,17 @@ from typing import Final
 
 from memrouter.clock import Clock
 from memrouter.errors import EmbeddingError, StoreError
-from memrouter.memory.blocks import render_block, strip_blocks
-from memrouter.memory.conversation import PastTurn, conversation_id, in_history, turns
-from memrouter.memory.drafts import MemoryDraft
-from memrouter.memory.explain import near_miss
-from memrouter.memory.extract import extract
-from memrouter.memory.gate import worth_searching
 from memrouter.memory.hits import Hit, Recall
-from memrouter.memory.inject import inject
-from memrouter.memory.rewrite import QueryRewriter
+from memrouter.memory.injection.blocks import render_block, strip_blocks
+from memrouter.memory.injection.inject import inject
+from memrouter.memory.retrieval.explain import near_miss
+from memrouter.memory.retrieval.rewrite import QueryRewriter
 from memrouter.memory.service import MemoryService
-from memrouter.memory.writer import FinishedTurn
+from memrouter.memory.storing.drafts import MemoryDraft
+from memrouter.memory.storing.extract import extract
+from memrouter.memory.storing.writer import FinishedTurn
+from memrouter.memory.turns.conversation import PastTurn, conversation_id, in_history, turns
+from memrouter.memory.turns.gate import worth_searching
 from memrouter.models.memory import Scope
 from memrouter.models.turn import MemoryOutcome, MemoryStatus, Reply, Turn
 from memrouter.observability.metrics import Metrics

@@ -6,8 +6,8 @@ from typing import Final
 from memrouter.config.memory import MemoryPluginSettings, MemorySettings
 from memrouter.config.routing import DecisionSettings, MemoryPlugin
 from memrouter.memory.policy import MemoryPolicy, resolve_policy
-from memrouter.memory.reflect import ReflectionFilter, Weigher
-from memrouter.memory.reflection_algorithms import ReflectionAlgorithms
+from memrouter.memory.reflection.reflect import ReflectionFilter, Weigher
+from memrouter.memory.reflection.reflection_algorithms import ReflectionAlgorithms
 from memrouter.models.turn import MemoryOutcome, MemoryStatus, Turn
 
 OPT_OUT_HEADER: Final = "x-disable-router-memory"

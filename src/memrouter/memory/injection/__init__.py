@@ -1,0 +1,1 @@
+"""Memories into the prompt."""

@@ -1,0 +1,1 @@
+"""The filter between retrieval and injection."""

@@ -1,0 +1,89 @@
+"""The reflection algorithm ``recency_semantic``: newer first, each thing once. Pure."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from memrouter.config.memory import ReflectionSettings
+from memrouter.memory.hits import Hit
+from memrouter.memory.reflection.drops import Drop, Dropped, Selection
+from memrouter.models.memory import Source, similarity
+
+RECENCY_SHARE: Final = 0.1
+"""Largest share of its score that a memory loses by age, so that an old but exact one survives."""
+
+_DAY_MS: Final = 86_400_000
+
+
+def recency_semantic(hits: Sequence[Hit], settings: ReflectionSettings, *, now: int) -> Selection:
+    """Return the hits ordered anew with age counted in, without those that repeat a better one.
+
+    A few hits take well under 1 ms; hundreds of them belong in a thread.
+
+    Args:
+        hits: Best first.
+        settings: ``recency_decay_days`` and ``dedup_threshold`` count.
+        now: Milliseconds since the epoch.
+    """
+    return _distinct(_by_recency(hits, settings.recency_decay_days, now), settings.dedup_threshold)
+
+
+def recency(age_ms: float, half_life_days: float) -> float:
+    """Return the factor on a score for age: 1 when new, half of RECENCY_SHARE lost after one half-life.
+
+    That is 1 - RECENCY_SHARE * (1 - 2 ** (-age / half-life)); a memory from the future counts as new.
+    """
+    fresh = math.exp2(-max(0.0, age_ms) / (half_life_days * _DAY_MS))
+    return 1 - RECENCY_SHARE * (1 - fresh)
+
+
+def _by_recency(hits: Sequence[Hit], half_life_days: float, now: int) -> list[Hit]:
+    """Return the hits ordered by standing times recency; equal ones keep their order.
+
+    A hit's standing is the highest score from its place on down: ranking put it there, so it counts for at least as
+    much as any hit below it, though the fused order is not that of the scores.
+    """
+    weighed = []
+    standing = 0.0
+    for place in range(len(hits) - 1, -1, -1):
+        hit = hits[place]
+        standing = max(standing, hit.score)
+        weighed.append((-standing * recency(now - hit.record.created_at, half_life_days), place))
+    return [hits[place] for _, place in sorted(weighed)]
+
+
+def _distinct(hits: Sequence[Hit], threshold: float) -> Selection:
+    if not hits:
+        return Selection(())
+    kept: list[Hit] = []
+    dropped: list[Dropped] = []
+    vectors = np.empty((len(hits), hits[0].record.embedding.size), dtype=np.float32)
+    for hit in hits:
+        cosines = np.einsum("ij,j->i", vectors[: len(kept)], hit.record.embedding)  # quicker here than BLAS threads
+        better = _repeated(hit, kept, cosines.tolist(), threshold)
+        if better is not None:
+            dropped.append(Dropped(hit, Drop.DUPLICATE, better.record.id))
+            continue
+        vectors[len(kept)] = hit.record.embedding
+        kept.append(hit)
+    return Selection(tuple(kept), tuple(dropped))
+
+
+def _repeated(hit: Hit, kept: Sequence[Hit], cosines: Sequence[float], threshold: float) -> Hit | None:
+    """Return the one of ``kept`` that says the same as ``hit``, the nearest by vector if there is one."""
+    if kept:
+        nearest = max(range(len(kept)), key=cosines.__getitem__)
+        if round(similarity(cosines[nearest]), 6) >= threshold:
+            return kept[nearest]
+    return next((better for better in kept if _window_repeats(hit, better)), None)
+
+
+def _window_repeats(one: Hit, other: Hit) -> bool:
+    """Return whether one of the two is a session window and contains the text of the other, which is none."""
+    is_window = [hit.record.source is Source.SESSION_WINDOW for hit in (one, other)]
+    if is_window[0] == is_window[1]:
+        return False
+    window, turn = (one, other) if is_window[0] else (other, one)
+    return " ".join(turn.record.content.split()) in " ".join(window.record.content.split())

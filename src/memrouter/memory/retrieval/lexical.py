@@ -1,0 +1,140 @@
+"""BM25 over the texts of one corpus, term by term, and as the share of a query's weight that each text holds."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memrouter.memory.retrieval.spelling import Spelling
+
+K1 = 1.2
+"""How fast repeats of a term stop counting; the value of Robertson and Zaragoza (2009) and of Lucene."""
+B = 0.75
+"""How much the length of a text counts, 0 to 1; same sources."""
+PRIOR_TEXTS = 10
+"""Unseen texts assumed beside the corpus, so that words weigh sensibly for an owner of one or two memories."""
+
+MAX_TERMS = 64
+"""Most terms of a query that are known, and that are unknown, that count; of the known ones the rarest."""
+MAX_SPELLINGS = 8
+"""Most unknown terms of a query for which words of nearly their spelling are looked for."""
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """How much of each term of a query each text holds.
+
+    Attributes:
+        terms: The query's terms, as many as count.
+        weights: Of the terms, shape (terms,): their idf; 0 and up.
+        held: Shape (terms, texts): min(1, bm25 / idf), 0 where the text lacks the term.
+        frequency: Number of texts that hold each term as it is spelled.
+    """
+
+    terms: tuple[str, ...]
+    weights: Values
+    held: Values
+    frequency: NDArray[np.int64]
+
+    def shares(self) -> Values:
+        """Return for each text the share of the query's weight that it holds, 0 to 1."""
+        total = float(self.weights.sum())
+        sums: Values = self.weights @ self.held
+        return (sums / total).clip(0.0, 1.0) if total > 0 else sums
+
+
+class LexicalIndex:
+    """An inverted index, built once, never changed; any thread may ask it.
+
+    With n texts, df of them with term t, tf times in this one:
+
+    - idf(t) = ln(1 + (n + p - df + 0.5) / (df + 0.5)), never negative, with p = PRIOR_TEXTS unseen texts without t:
+      a few texts do not tell how common a word is, and a word that the only text holds is no sign of a common one;
+    - bm25(t) = idf(t) * tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / average length));
+    - lexical score = sum over the query's terms of min(idf(t), bm25(t)) / sum over the query's terms of idf(t).
+
+    The cap keeps a repeated term from standing in for a missing one, so the score is the share of the query's weight
+    that the text holds: 1 for a text of at most average length that holds every term, less where terms are missing or
+    drowned in a long text. Terms found nowhere count in the divisor.
+
+    Args:
+        texts: The terms of each text.
+    """
+
+    def __init__(self, texts: Sequence[Sequence[str]]) -> None:
+        self._size = len(texts)
+        self._vocabulary: dict[str, int] = {}
+        numbers = [self._vocabulary.setdefault(term, len(self._vocabulary)) for terms in texts for term in terms]
+        lengths = np.fromiter(map(len, texts), dtype=np.int64, count=self._size)
+        places = np.asarray(numbers, dtype=np.int64) * self._size + np.repeat(np.arange(self._size), lengths)
+        pairs, counts = np.unique(places, return_counts=True)
+        term_of, text_of = np.divmod(pairs, max(1, self._size))
+        frequency = np.bincount(term_of, minlength=len(self._vocabulary))
+        average = lengths.mean() if lengths.any() else 1.0
+        norm = K1 * (1 - B + B * lengths / average)
+        saturation = np.minimum(1.0, counts * (K1 + 1) / (counts + norm[text_of]))
+        self._idf = _idf(frequency, self._size)
+        self._starts = np.concatenate(([0], np.cumsum(frequency)))
+        self._texts = text_of.astype(np.int32)
+        self._held = saturation.astype(np.float32)
+        self._spelling = Spelling(self._vocabulary)
+
+    @property
+    def nbytes(self) -> int:
+        """Return an estimate of the memory it takes, vocabulary included."""
+        arrays = sum(array.nbytes for array in (self._idf, self._starts, self._texts, self._held))
+        words = sys.getsizeof(self._vocabulary) + sum(map(sys.getsizeof, self._vocabulary))
+        return arrays + words + self._spelling.nbytes
+
+    def match(self, terms: Iterable[str], *, spelling: float = 0.0) -> Matches:
+        """Return which texts hold which of ``terms``; repeats do not count.
+
+        Args:
+            terms: A query's.
+            spelling: How much of a term that no text holds a text holds, 0 to 1, that has one of nearly its spelling.
+        """
+        chosen, spellings = self._chosen(dict.fromkeys(terms)), MAX_SPELLINGS
+        held = np.zeros((len(chosen), self._size))
+        frequency = np.zeros(len(chosen), dtype=np.int64)
+        for row, term in enumerate(chosen):
+            if term in self._vocabulary:
+                frequency[row] = self._frequency(term)
+                self._fill(held[row], term, 1.0)
+            elif spelling > 0 and spellings > 0:
+                spellings -= 1
+                for near in self._spelling.near(term):
+                    self._fill(held[row], near, spelling)
+        return Matches(chosen, _idf(frequency, self._size), held, frequency)
+
+    def scores(self, terms: Iterable[str]) -> Values:
+        """Return the lexical score, 0 to 1, of every text in order; repeats in ``terms`` do not count."""
+        return self.match(terms).shares()
+
+    def _chosen(self, terms: Iterable[str]) -> tuple[str, ...]:
+        """Return the terms that count, in their order."""
+        distinct = list(terms)
+        if len(distinct) <= MAX_TERMS:
+            return tuple(distinct)
+        known = sorted((term for term in distinct if term in self._vocabulary), key=self._frequency)[:MAX_TERMS]
+        unknown = [term for term in distinct if term not in self._vocabulary][:MAX_TERMS]
+        counting = {*known, *unknown}
+        return tuple(term for term in distinct if term in counting)
+
+    def _frequency(self, term: str) -> int:
+        number = self._vocabulary[term]
+        return int(self._starts[number + 1] - self._starts[number])
+
+    def _fill(self, row: Values, term: str, share: float) -> None:
+        number = self._vocabulary[term]
+        places = slice(self._starts[number], self._starts[number + 1])
+        texts = self._texts[places]
+        row[texts] = np.maximum(row[texts], self._held[places] * share)
+
+
+def _idf(frequency: NDArray[np.number], size: int) -> Values:
+    idf: Values = np.log1p((size + PRIOR_TEXTS - frequency + 0.5) / (frequency + 0.5))
+    return idf

@@ -1,0 +1,167 @@
+"""A question and a scope to the memories that bear on it."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from memrouter.clock import Clock
+from memrouter.embeddings.base import Embedder
+from memrouter.memory.hits import Recall
+from memrouter.memory.policy import RecallPolicy
+from memrouter.memory.retrieval.corpus import Corpus, build_corpus
+from memrouter.memory.retrieval.question import Question, parse_question
+from memrouter.memory.retrieval.ranking import rank
+from memrouter.memory.retrieval.words import Analyzer
+from memrouter.memory.retrieval.working_set import CorpusKey, WorkingSet
+from memrouter.models.memory import MemoryRecord, Scope, Vector
+from memrouter.stores.base import MemoryStore
+from memrouter.stores.query import Filter, StoreQuery
+
+MAX_QUERY_CHARS = 4000
+"""Longer queries are searched by their first and last half of this many characters."""
+MIN_CANDIDATES = 200
+"""Fewest candidates asked of each side for an owner over the scan limit; more where four times the limit is more."""
+INLINE_RECORDS = 2000
+"""Corpora up to this size are ranked in the event loop for a question of few words: about 2 ms."""
+INLINE_TERMS = 16
+"""Most distinct words of such a question."""
+
+
+class Retriever:
+    """Finds memories in one round trip to the store, while the query is being embedded.
+
+    An owner of up to ``scan_limit`` memories is ranked whole, from the working set where the owner's generation still
+    stands. A larger one is ranked over the store's candidates: the nearest vectors and the newest memories that hold
+    a word of the query, with word statistics over these candidates. Finding out that an owner is too large costs one
+    more round trip, once.
+
+    Args:
+        store: Where the memories are.
+        embedder: Makes the query's vector; the model that made the memories' vectors.
+        working_set: Keeps corpora between requests.
+        analyzer: Turns texts into index terms.
+        clock: Tells which memories have expired.
+        scan_limit: Largest owner to rank whole; 0 ranks none whole.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: MemoryStore,
+        embedder: Embedder,
+        working_set: WorkingSet,
+        analyzer: Analyzer,
+        clock: Clock,
+        scan_limit: int,
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._working_set = working_set
+        self._analyzer = analyzer
+        self._clock = clock
+        self._scan_limit = scan_limit
+
+    async def recall(
+        self,
+        scope: Scope,
+        text: str,
+        policy: RecallPolicy,
+        *,
+        known: Callable[[MemoryRecord], bool] | None = None,
+        explain: bool = False,
+    ) -> Recall:
+        """Return the memories of ``scope`` that bear on ``text``, best first; none for a blank text.
+
+        Args:
+            scope: Whose memories.
+            text: What is asked.
+            policy: How to find them.
+            known: Tells which memories the asker has before it already; they take nobody's place.
+            explain: Whether to tell of every candidate in ``Recall.trace``.
+
+        Raises:
+            StoreUnavailable: The store could not be asked.
+            EmbeddingError: The text could not be embedded.
+        """
+        query = bounded(text)
+        if not query.strip():
+            return Recall((), 0, None)
+        now = self._clock.now_ms()
+        vector, corpus = await self._gather(CorpusKey(scope, policy.types), query, policy, now)
+        question = parse_question(query, corpus.analyzer, now=now) if policy.hybrid else Question()
+        ranked = partial(rank, corpus, vector, question, policy, now=now, known=known, explain=explain)
+        if len(corpus.records) <= INLINE_RECORDS and len(question.terms) <= INLINE_TERMS and not explain:
+            return ranked()
+        return await asyncio.to_thread(ranked)
+
+    async def _gather(self, key: CorpusKey, query: str, policy: RecallPolicy, now: int) -> tuple[Vector, Corpus]:
+        if self._scan_limit == 0 or self._working_set.is_large(key):
+            vector = await self._embed(query)
+            return vector, await self._nearest(key, query, vector, policy, now)
+
+        async def load(held: Corpus | None) -> Corpus | None:
+            return await self._whole(key, held, now)
+
+        vector, corpus = await asyncio.gather(self._embed(query), self._working_set.get(key, load))
+        if corpus is None:
+            corpus = await self._nearest(key, query, vector, policy, now)
+        return vector, corpus
+
+    async def _embed(self, query: str) -> Vector:
+        vectors = await self._embedder.embed([query])
+        vector: Vector = vectors[0]
+        return vector
+
+    async def _whole(self, key: CorpusKey, held: Corpus | None, now: int) -> Corpus | None:
+        """Return everything that ``key`` stands for; None where it is over the scan limit."""
+        answer = await self._store.search(
+            key.scope,
+            StoreQuery(
+                vector=None,
+                k=1,
+                now=now,
+                where=Filter(types=key.types),
+                scan_limit=self._scan_limit,
+                known_generation=None if held is None else held.generation,
+            ),
+        )
+        if answer.records is None:
+            return held
+        if not answer.complete:
+            return None
+        return await build_corpus(
+            _owned(answer.records, key.scope),
+            analyzer=self._analyzer,
+            generation=answer.generation,
+            previous=held,
+        )
+
+    async def _nearest(self, key: CorpusKey, query: str, vector: Vector, policy: RecallPolicy, now: int) -> Corpus:
+        """Return the candidates for one query of an owner over the scan limit."""
+        answer = await self._store.search(
+            key.scope,
+            StoreQuery(
+                vector=vector,
+                k=max(MIN_CANDIDATES, 4 * policy.limit),
+                now=now,
+                words=self._analyzer.suited_to([query]).search_words(query) if policy.hybrid else (),
+                where=Filter(types=key.types),
+                scan_limit=self._scan_limit,
+            ),
+        )
+        if answer.complete:  # the owner has become small enough meanwhile
+            self._working_set.forget_large(key)
+        return await build_corpus(
+            _owned(answer.records or (), key.scope), analyzer=self._analyzer, generation=answer.generation
+        )
+
+
+def bounded(text: str) -> str:
+    """Return ``text``, or its first and last MAX_QUERY_CHARS / 2 characters where it is longer."""
+    half = MAX_QUERY_CHARS // 2
+    return text if len(text) <= MAX_QUERY_CHARS else f"{text[:half]}\n{text[-half:]}"
+
+
+def _owned(records: Sequence[MemoryRecord], scope: Scope) -> list[MemoryRecord]:
+    """Return the records that belong to ``scope``: a store's mistake must not show one user another's memory."""
+    return [record for record in records if scope.covers(record)]

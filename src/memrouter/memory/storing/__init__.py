@@ -1,0 +1,1 @@
+"""A finished turn to memories."""
