@@ -24,7 +24,7 @@ BIKE = "I bought my bicycle in Ghent."
 SAID = [
     {"role": "user", "content": "I like songbirds."},
     {"role": "assistant", "content": "Lovely."},
-    {"role": "user", "content": "Tell me where mine comes from"},
+    {"role": "user", "content": "What about the second one of them?"},
 ]
 
 

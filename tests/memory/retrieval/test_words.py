@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memrouter.memory.retrieval import words
+from memrouter.memory.retrieval.irregular import IRREGULAR
 from memrouter.memory.retrieval.languages import ENGLISH_STOP_WORDS
 from memrouter.memory.retrieval.words import MAX_TOKEN_CHARS, Analyzer, tokenize
 
@@ -95,3 +96,16 @@ def test_threads_can_share_an_analyzer() -> None:
     for thread in threads:
         thread.join()
     assert results == [expected] * 4
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("I bought it", "where did I buy it"), ("we went there", "going there"), ("two children", "a child")],
+)
+def test_irregular_english_forms_are_one_term_with_their_base(one: str, other: str) -> None:
+    assert set(Analyzer().terms(one)) & set(Analyzer().terms(other))
+
+
+def test_irregular_forms_are_those_of_english_only() -> None:
+    assert Analyzer("german").terms("went") != Analyzer("german").terms("go")
+    assert all(base not in IRREGULAR for base in IRREGULAR.values())

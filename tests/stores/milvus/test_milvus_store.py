@@ -12,7 +12,8 @@ from memrouter.errors import InvalidRequest, SchemaMismatch
 from memrouter.models.memory import Scope, unit
 from memrouter.stores.milvus.connection import Connection
 from memrouter.stores.milvus.store import MilvusStore
-from memrouter.stores.query import EVERYTHING, Filter, ListQuery, MergeMode, Patch, StoreQuery
+from memrouter.stores.milvus.writes import MERGE_AT_ONCE
+from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Merged, MergeMode, Patch, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.clock import ManualClock
 from memrouter.testing.milvus import elsewhere
@@ -227,3 +228,14 @@ async def test_two_routers_that_start_at_once_make_one_collection(own_settings: 
     for store in stores:
         assert await listed(store) == [record.id]
         await store.aclose()
+
+
+async def test_a_merge_of_several_steps_is_seen_whole_by_every_router(
+    store: MilvusStore, other: MilvusStore, make: RecordFactory
+) -> None:
+    records = [make.make(user_id=f"user {number % 3}") for number in range(2 * MERGE_AT_ONCE + 7)]
+    assert set(await store.merge(records, mode=MergeMode.SKIP)) == {Merged.ADDED}
+    assert await other.count(None) == len(records)
+    assert set(await other.merge(records, mode=MergeMode.NEWER)) == {Merged.KEPT}
+    assert set(await store.merge(records, mode=MergeMode.REPLACE)) == {Merged.REPLACED}
+    assert await other.count(None) == len(records)

@@ -11,6 +11,7 @@ import regex
 import Stemmer
 
 from memrouter.config.retrieval import AUTO, LANGUAGES
+from memrouter.memory.retrieval.irregular import IRREGULAR
 from memrouter.memory.retrieval.languages import ENGLISH, detect, stop_words
 
 MAX_TOKEN_CHARS = 64
@@ -101,6 +102,8 @@ class Analyzer:
         stemmer = getattr(self._own, "stemmer", None)
         if stemmer is None:
             stemmer = self._own.stemmer = Stemmer.Stemmer(self._language)
+        if self._language == ENGLISH:
+            tokens = [IRREGULAR.get(token, token) for token in tokens]
         return [stem or token for stem, token in zip(stemmer.stemWords(tokens), tokens, strict=True)]
 
 
