@@ -24,7 +24,8 @@ def to_bytes(vector: Vector, *, dimension: int) -> bytes:
             f"a vector has shape {vector.shape}, but this store keeps vectors of {dimension} numbers; "
             "use the embedding model that the store was made with"
         )
-    length = math.sqrt(float(np.dot(vector, vector)))
+    wide = vector.astype(np.float64)
+    length = math.sqrt(float(np.dot(wide, wide)))
     if not abs(length - 1.0) <= UNIT_TOLERANCE:  # also true for NaN
         raise SchemaMismatch("a vector is not finite or not of unit length; normalise it before it is stored")
     return np.ascontiguousarray(vector, dtype="<f4").tobytes()
