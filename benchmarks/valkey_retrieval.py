@@ -71,8 +71,8 @@ async def retrieval(console: Console, settings: ValkeySettings, *, memories: int
     for user in users:  # so that the working set is as it is after some time
         await retriever.recall(Scope(user), questions[0], policy)
     cases = [
-        Case(f"raw FT.SEARCH, KNN {K} of one user, the fields that the store reads", bare),
-        Case(f"raw FT.SEARCH, KNN {K} of one user, whole HASHes", bare_hash),
+        Case(f"raw FT.SEARCH, KNN {K} of one user, as it is: whole HASHes", bare_hash),
+        Case(f"raw FT.SEARCH, KNN {K} of one user, only the packed fields that the store reads", bare),
         Case("store.search, nearest vectors", nearest, target=1.30),
         Case(f"store.search, all {PER_USER} of the user with scores", whole),
         Case("recall: vectors and words ranked, working set warm", recalled),

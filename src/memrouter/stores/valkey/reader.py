@@ -106,14 +106,14 @@ class RowReader:
                 for row, entry in found
             ]
             return [record for record in adopted if record is not None]
-        size = 4 * self._dimension
-        whole = [pair for pair in found if pair[0][0] and pair[0][1] and pair[0][2]]
+        size, model = 4 * self._dimension, self._embedding_model
+        whole = [pair for pair in found if all(pair[0])]
         fitting = [pair for pair in whole if len(pair[0][2] or b"") == size]
         try:
             records = self._unpacked(fitting)
         except ValueError:  # a row that somebody broke: leave that one out
             records = [record for pair in fitting for record in self._tolerant(pair)]
-        own = [record for record in records if record.embedding_model == self._embedding_model]
+        own = [record for record in records if record.embedding_model == model]
         if strict and (len(fitting) < len(whole) or len(own) < len(records)):
             raise _ForeignVectors
         return own

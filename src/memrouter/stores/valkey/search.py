@@ -36,8 +36,12 @@ FULL_DISTANCE = {"COSINE": 2.0, "IP": 2.0, "L2": 4.0}
 """Distance between opposite vectors by metric: 1 - cosine twice, and the squared length for L2."""
 WORD_SCAN = 20_000
 """How many of an owner's newest memories are looked at for words where the owner is over the scan limit."""
-MAX_LARGE = 4096
-"""How many scopes are remembered as over the scan limit."""
+MAX_SCOPES = 4096
+"""How many scopes are remembered, as over the scan limit and with their keys."""
+
+_VECTOR_FOLLOWS = (b"PARAMS", b"2", b"vector")
+_WANTED = (*PACKED_FIELDS, "distance")
+_FIELDS_WANTED = (b"RETURN", str(len(_WANTED)).encode(), *(name.encode() for name in _WANTED), b"LIMIT", b"0")
 
 
 class Search:
@@ -76,6 +80,7 @@ class Search:
         self._dimension = dimension
         self._shards: tuple[str, ...] = ("ALLSHARDS", "CONSISTENT") if connection.cluster else ()
         self._large: dict[tuple[Scope, int], int] = {}
+        self._places: dict[Scope, tuple[OwnerKeys, str]] = {}
 
     async def __call__(self, scope: Scope, query: StoreQuery) -> Candidates:
         """See ``MemoryStore.search``."""
@@ -108,7 +113,7 @@ class Search:
         if outcome == b"same":
             return Candidates(records=None, scores=None, complete=False, generation=generation)
         if outcome == b"large":
-            if len(self._large) >= MAX_LARGE:
+            if len(self._large) >= MAX_SCOPES:
                 self._large.clear()
             self._large[place] = generation
             return generation
@@ -157,7 +162,7 @@ class Search:
         self, scope: Scope, query: StoreQuery, sought: bytes, generation: int
     ) -> tuple[int, Ranking | None]:
         """Return the generation and at least the ``k`` nearest by the index; None where it cannot tell now."""
-        owner = self._keys.of_scope(scope)
+        owner, _ = self._place(scope)
         wanted = query.k + SPARE
         while True:
             try:
@@ -212,9 +217,7 @@ class Search:
 
     def _command(self, scope: Scope, query: StoreQuery, sought: bytes, wanted: int) -> list[Arg]:
         """Return FT.SEARCH; only digests, words of our own and numbers stand in the query."""
-        project = scope_digest_of(scope)
-        parts = [f"@owner:{{{scope.owner}}}" if project is None else f"@scope:{{{project}}}"]
-        parts.append(f"@live_until:[({query.now} +inf]")
+        parts = [self._place(scope)[1], f"@live_until:[({query.now} +inf]"]
         if query.where.types != ALL_TYPES:
             parts.append(f"@memory_type:{{{'|'.join(sorted(query.where.types))}}}")
         if query.where.sources is not None:
@@ -223,9 +226,19 @@ class Search:
         return [
             "FT.SEARCH", self._index.schema.name,
             f"({' '.join(parts)})=>[KNN {wanted} @embedding $vector{width} AS distance]",
-            "PARAMS", 2, "vector", sought,
-            "RETURN", len(PACKED_FIELDS) + 1, *PACKED_FIELDS, "distance", "LIMIT", 0, wanted, "DIALECT", 2,
+            *_VECTOR_FOLLOWS, sought, *_FIELDS_WANTED, str(wanted), b"DIALECT", b"2",
         ]  # fmt: skip
+
+    def _place(self, scope: Scope) -> tuple[OwnerKeys, str]:
+        """Return the keys of a scope's owner and what finds its memories in the index; kept, for digests take time."""
+        place = self._places.get(scope)
+        if place is None:
+            owner, project = scope.owner, scope_digest_of(scope)
+            place = self._keys.of(owner), f"@owner:{{{owner}}}" if project is None else f"@scope:{{{project}}}"
+            if len(self._places) >= MAX_SCOPES:
+                self._places.clear()
+            self._places[scope] = place
+        return place
 
     async def _access(self, owner: OwnerKeys, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         """Return the access entries of memories."""
