@@ -1,6 +1,19 @@
-"""``python -m memrouter``."""
+"""The command ``memrouter`` and ``python -m memrouter``."""
 
-from memrouter.cli.main import run
+import sys
+
+INTERRUPTED_EXIT = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+def run() -> None:
+    """Run the command line; Ctrl-C while it is still being read ends it as quietly as later."""
+    try:
+        from memrouter.cli.main import run as command
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED_EXIT)
+    command()
+
 
 if __name__ == "__main__":
     run()

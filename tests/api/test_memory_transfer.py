@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -17,7 +18,7 @@ from memrouter.config.memory import MemoryLimits
 from memrouter.config.settings import AuthSettings
 from memrouter.embeddings.hashing import HashEmbedder
 from memrouter.memory.service import MemoryService
-from memrouter.models.memory import MemoryRecord, MemoryType
+from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Trust
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import MergeMode, ScanQuery
 from memrouter.testing.clock import ManualClock
@@ -100,7 +101,7 @@ async def test_an_export_can_be_of_one_project_and_without_vectors(
     assert (line["content"], line["embedding"], last["count"]) == ("ships on friday", None, 1)
 
 
-async def test_what_was_exported_comes_back_bit_by_bit(
+async def test_what_was_exported_comes_back_bit_by_bit_but_for_its_trust(
     client: httpx.AsyncClient, records: list[MemoryRecord], store: MemoryStore
 ) -> None:
     before = await kept(store)
@@ -111,7 +112,52 @@ async def test_what_was_exported_comes_back_bit_by_bit(
     result = reply.json()
     assert (result["read"], result["added"], result["kept"]) == (4, 3, 1)
     assert result["sha256"] == json.loads(data.splitlines()[-1])["sha256"]
-    assert await kept(store) == before
+    taken = {record.id for record in records[:3]}  # what was still there keeps its trust
+    assert await kept(store) == [
+        record | {"trust": Trust.IMPORT} if record["id"] in taken else record for record in before
+    ]
+
+
+@pytest.mark.parametrize("merge", ["skip", "replace", "newer"])
+async def test_a_file_raises_no_trust_and_nothing_in_it_comes_from_the_future(
+    client: httpx.AsyncClient, store: MemoryStore, clock: ManualClock, merge: str
+) -> None:
+    make = RecordFactory(store.capabilities).make
+    await store.merge([make("from a tool", id="tool", trust=Trust.TOOL)], mode=MergeMode.SKIP)
+    lines = list(map(json.loads, (await client.get(EXPORT, headers=ALICE)).text.splitlines()[:-1]))
+    ahead = clock.ms + 3_600_000
+    lies = {"trust": "direct_user", "created_at": ahead, "updated_at": ahead, "last_accessed": ahead}
+    forged = [lines[0], lines[1] | lies, lines[1] | lies | {"id": "new"}]
+    reply = await client.post(IMPORT, params={"merge": merge}, content=resealed(forged), headers=ALICE)
+    assert reply.json()["refused"] == 0, reply.text
+    found = {record["id"]: record for record in await kept(store, "alice")}
+    assert {record["trust"] for record in found.values()} <= {Trust.TOOL, Trust.IMPORT}
+    assert found["new"]["trust"] is Trust.IMPORT
+    assert {found["new"][name] for name in ("created_at", "updated_at", "last_accessed")} == {clock.ms}
+
+
+async def test_a_memory_with_the_highest_count_is_exported_after_its_next_access(
+    client: httpx.AsyncClient, store: MemoryStore, clock: ManualClock
+) -> None:
+    record = RecordFactory(store.capabilities).make("much used", access_count=2**53 - 1)
+    await store.merge([record], mode=MergeMode.SKIP)
+    assert await store.touch(Scope("alice", None), [record.id], now=clock.ms) == 1
+    _, line, _ = map(json.loads, (await client.get(EXPORT, headers=ALICE)).text.splitlines())
+    assert line["access_count"] == 2**53 - 1
+
+
+@pytest.mark.parametrize("memory_id", ["../a/b?c#d", "a b", "*{x}'\" or 1=1", "é\u202e", "50%", "stats/x", "~"])
+async def test_an_imported_memory_can_be_shown_changed_and_deleted_whatever_its_id(
+    client: httpx.AsyncClient, store: MemoryStore, memory_id: str
+) -> None:
+    make = RecordFactory(store.capabilities).make
+    await store.merge([make("mine", id=memory_id), make("stays")], mode=MergeMode.SKIP)
+    url = f"/v1/memory/{quote(memory_id, safe='')}"
+    assert (await client.get(url, headers=BOB)).status_code == 404
+    assert (await client.get(url, headers=ALICE)).json()["content"] == "mine"
+    assert (await client.patch(url, json={"importance": 1}, headers=ALICE)).json()["importance"] == 1
+    assert (await client.delete(url, headers=ALICE)).status_code == 200
+    assert [record["content"] for record in await kept(store)] == ["stays"]
 
 
 @pytest.mark.parametrize(("mode", "outcome"), [("skip", "kept"), ("replace", "replaced"), ("newer", "kept")])
@@ -136,7 +182,8 @@ async def test_another_users_memories_cannot_be_smuggled_in_or_reached(
     assert error["param"] == "line 3"
     assert "map_user=true" in error["message"]
     assert "bob" not in error["message"]
-    assert await kept(store) == before
+    own, *others = before  # her own first line was replaced
+    assert await kept(store) == [own | {"trust": Trust.IMPORT}, *others]
 
 
 async def test_with_map_user_they_become_copies_of_the_callers_own(

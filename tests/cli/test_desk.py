@@ -18,10 +18,12 @@ def problem(key: str) -> ConfigProblem:
     [
         (ConfigError([problem("a.b"), problem("c.d")]), FAILED_EXIT, ["a.b", "c.d"]),
         (StoreUnavailable("the server is down"), FAILED_EXIT, [f"the server is down; {AGAIN}"]),
-        (OSError("no space"), FAILED_EXIT, ["no space"]),
+        (OSError("no space"), FAILED_EXIT, [f"no space; {AGAIN}"]),
+        (OSError(28, "No space left on device"), FAILED_EXIT, [f"No space left on device; {AGAIN}"]),
+        (IsADirectoryError(21, "Is a directory", "d\x1b"), FAILED_EXIT, ["Is a directory"]),
         (KeyboardInterrupt(), INTERRUPTED_EXIT, [f"interrupted; {AGAIN}"]),
     ],
-    ids=["configuration", "store", "file", "interrupted"],
+    ids=["configuration", "store", "file", "disk", "folder", "interrupted"],
 )
 def test_an_error_ends_the_command_with_a_line_for_each_problem(
     error: BaseException, status: int, lines: list[str], capsys: pytest.CaptureFixture[str]

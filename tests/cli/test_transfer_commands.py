@@ -201,6 +201,22 @@ def test_what_cannot_be_done_is_one_clear_line(router: Router, other: Router, tm
     assert "No such file" in router.run("export", tmp_path / "no" / "out", status=2).stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("import - <&-", b"stdin is closed"),
+        ("export - >&-", b"stdout is closed"),
+        ("export --dry-run >/dev/full", b"the output cannot be written"),
+    ],
+)
+def test_closed_and_full_streams_are_one_clear_line(router: Router, command: str, told: bytes) -> None:
+    words, _, redirection = command.rpartition(" ")
+    line = f'exec "$0" -m memrouter {words} --config "$1" {redirection}'
+    ended = subprocess.run(["sh", "-c", line, sys.executable, str(router.config)], capture_output=True, check=False)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
+    assert told in ended.stderr
+
+
 def test_no_user_id_or_text_is_in_any_report(router: Router, other: Router, tmp_path: Path) -> None:
     told = router.run("export", tmp_path / "out").output + other.run("import", tmp_path / "out").output
     assert "user 1" not in told

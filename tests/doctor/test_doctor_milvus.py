@@ -9,6 +9,8 @@ import pytest
 from memrouter.config.memory import MilvusSettings
 from memrouter.doctor.findings import Level
 from memrouter.doctor.milvus import index_finding, version_finding
+from memrouter.stores.embedding_space import EmbeddingSpace
+from memrouter.stores.milvus.reindex import MilvusReindexing
 from memrouter.stores.milvus.store import MilvusStore
 from memrouter.testing.milvus import drop, elsewhere
 from memrouter.testing.valkey import free_port
@@ -28,6 +30,12 @@ def make_collection(settings: MilvusSettings, *, model: str = "hash-64", dimensi
         await store.aclose()
 
     asyncio.run(run())
+
+
+async def begin_reindex(settings: MilvusSettings, *, abandon: bool = False) -> None:
+    store = await MilvusReindexing.open(settings, target=EmbeddingSpace("another", 16))
+    assert await (store.abandon() if abandon else store.begin())
+    await store.aclose()
 
 
 def test_a_server_without_the_collection_is_fine_and_none_is_made(
@@ -52,6 +60,12 @@ def test_a_good_collection_is_checked_through(doctor: Doctor, milvus_server: Mil
         assert outcome.of("canary")["level"] == "ok"
         other = examined(doctor, settings, index_algorithm="hnsw")
         assert (other.status, other.at("warning")) == (1, {"milvus index"})
+        asyncio.run(begin_reindex(settings))
+        meanwhile = examined(doctor, settings)
+        assert (meanwhile.status, meanwhile.at("warning")) == (1, {"milvus vectors"})
+        assert "a reindex to another (16 numbers) is under way (filling)" in meanwhile.of("milvus vectors")["seen"]
+        assert meanwhile.of("canary")["level"] == "ok"
+        asyncio.run(begin_reindex(settings, abandon=True))
     finally:
         asyncio.run(drop(settings))
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from memrouter.config.memory import MemorySettings
+from memrouter.config.memory import MemorySettings, MilvusSettings
 from memrouter.embeddings.base import EmbedderInfo
 from memrouter.models.memory import Matrix, MemoryRecord
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.embedding_space import EmbeddingSpace
 from memrouter.stores.factory import open_store
+from memrouter.stores.milvus.connection import Connection
 from memrouter.stores.query import ScanQuery
 from memrouter.stores.reindexing import Reindexing, open_reindexing
 from memrouter.stores.valkey.reindex import ValkeyReindexing
@@ -121,3 +122,15 @@ def without_vectors(records: Mapping[str, MemoryRecord]) -> dict[str, dict[str, 
         key: {name: value for name, value in plain(record).items() if name not in left_out}
         for key, record in records.items()
     }
+
+
+async def drop_all(settings: MilvusSettings) -> None:
+    """Remove a collection and what a reindex has made beside it."""
+    connection = await Connection.open(settings)
+    try:
+        names = await connection.administer(lambda client: list(client.list_collections()))
+        for name in names:
+            if name.startswith(settings.collection):
+                await connection.administer(lambda client, name=name: client.drop_collection(name))  # type: ignore[misc] # mypy cannot infer a lambda with a default
+    finally:
+        await connection.aclose()

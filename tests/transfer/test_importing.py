@@ -12,7 +12,7 @@ from memrouter.stores.query import MergeMode, ScanQuery
 from memrouter.testing.records import NOW, plain
 from memrouter.transfer.format import NO_VECTOR
 from memrouter.transfer.gate import Refused
-from memrouter.transfer.importing import Importer
+from memrouter.transfer.importing import Importer, own_id
 from memrouter.transfer.reader import Read
 from memrouter.transfer.report import Outcomes
 
@@ -118,6 +118,13 @@ async def test_vectors_of_another_model_or_dimension_or_none_are_made_anew(hashe
     assert found["alice", records[3].id].embedding.tobytes() == own.tobytes()
 
 
+async def test_a_content_that_is_too_long_by_its_white_space_alone_stops_no_import(hashed: MemoryStore) -> None:
+    padded = factory().make(" " * 20_000 + "seen" + "\r\n" * 9000)
+    outcomes = await bring(hashed, [padded, factory().make("other", id="o")])
+    assert (outcomes.added, outcomes.mended) == (2, 1)
+    assert {record.content for record in (await kept(hashed)).values()} == {"seen", "other"}
+
+
 async def test_content_that_cannot_be_kept_is_mended_and_counted_or_refused(hashed: MemoryStore) -> None:
     make = factory().make
     done = await bring(hashed, [make("bell \x07 rings"), make("é" * 10_000), make(" \x00 "), make("fine")])
@@ -159,6 +166,20 @@ async def test_an_id_of_another_owner_is_out_of_reach_and_the_memory_gets_one_of
     assert plain(found["alice", theirs.id]) == plain(theirs)
     assert sorted(record.content for (user, _), record in found.items() if user == "bob") == ["bob's", "more"]
     assert len(found) == 3
+
+
+async def test_a_memory_whose_ids_were_all_foreseen_by_others_is_refused_and_stops_nothing(store: MemoryStore) -> None:
+    make = factory().make
+    wanted = make("alice's", id="x")
+    theirs = [make("theirs", id="x", user_id="mallory"), make("too", id=own_id(wanted), user_id="mallory")]
+    await bring(store, theirs)
+    taken = make("bob's", id=theirs[0].id, user_id="bob")
+    for added in (2, 0):
+        outcomes = await bring(store, [wanted, make("another", id="y")])
+        outcomes.include(await bring(store, [taken]))
+        assert (outcomes.added, outcomes.refused, outcomes.renamed) == (added, 1, 1)
+    found = await kept(store)
+    assert {content.content for content in found.values()} == {"theirs", "too", "another", "bob's"}
 
 
 async def test_of_two_owners_with_one_id_the_first_keeps_it_on_every_run(store: MemoryStore) -> None:

@@ -15,10 +15,11 @@ import yaml
 from memrouter.config.memory import MemorySettings, SqliteSettings, ValkeySettings
 from memrouter.errors import SchemaMismatch
 from memrouter.stores.query import MergeMode
+from memrouter.testing.milvus import elsewhere
 from memrouter.testing.upstream import Answer, Fault, Received, ScriptedUpstream
 from memrouter.testing.valkey import apart, some_server
 
-from .reindex_cases import OLD, House, Model, Records, without_vectors
+from .reindex_cases import OLD, House, Model, Records, drop_all, without_vectors
 
 SERVED = Model("served-model", dimension=24)
 MEMORIES, STEP, EMBEDDED = 60, 10, 20
@@ -30,11 +31,16 @@ def server() -> Iterator[ValkeySettings]:
         yield settings
 
 
-@pytest.fixture(params=["sqlite", "valkey"])
-def house(request: pytest.FixtureRequest, tmp_path: Path) -> House:
+@pytest.fixture(params=["sqlite", "valkey", "milvus"])
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     if request.param == "sqlite":
-        return House(MemorySettings(backend="sqlite", sqlite=SqliteSettings(path=str(tmp_path / "memories.db"))))
-    return House(MemorySettings(backend="valkey", valkey=apart(request.getfixturevalue("server"))))
+        yield House(MemorySettings(backend="sqlite", sqlite=SqliteSettings(path=str(tmp_path / "memories.db"))))
+    elif request.param == "valkey":
+        yield House(MemorySettings(backend="valkey", valkey=apart(request.getfixturevalue("server"))))
+    else:
+        milvus = elsewhere(request.getfixturevalue("milvus_server"), num_partitions=1)
+        yield House(MemorySettings(backend="milvus", milvus=milvus))
+        asyncio.run(drop_all(milvus))
 
 
 def embeddings(request: Received) -> Answer:
@@ -48,6 +54,8 @@ def configured(house: House, endpoint: ScriptedUpstream, folder: Path) -> Path:
     blocks: dict[str, Any] = {"sqlite": {"path": memory.sqlite.path}}
     if memory.valkey is not None:
         blocks = {"valkey": memory.valkey.model_dump(include={"host", "port", "collection_prefix", "index_name"})}
+    if memory.milvus is not None:
+        blocks = {"milvus": memory.milvus.model_dump(include={"address", "collection", "num_partitions"})}
     served = {"base_url": endpoint.url, "model": "served-model", "dimension": SERVED.info.dimension, "timeout": 300}
     models = [{"name": "m", "backend_refs": [{"base_url": endpoint.url}]}]
     document = {

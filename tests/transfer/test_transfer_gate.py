@@ -5,22 +5,44 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from memrouter.memory.storing.drafts import check_content
-from memrouter.transfer.gate import Refused, storable
+from memrouter.models.memory import MAX_CONTENT_BYTES, Trust
+from memrouter.transfer.gate import Refused, storable, unproven
 
 from .samples import factory
 
 RECORD = factory().make("x")
 
 
-@given(st.text(max_size=50) | st.text("\x00\x07\r\n\t é", max_size=20) | st.integers(16_000, 17_000).map("é".__mul__))
+@given(
+    st.text(max_size=50)
+    | st.text("\x00\x07\r\n\t é", max_size=20)
+    | st.integers(16_000, 17_000).flatmap(
+        lambda size: st.sampled_from(["é" * size, " " * size + "x", "x" + "\r\n" * size, " " * size])
+    )
+)
 def test_what_passes_can_be_stored_and_is_changed_only_where_it_could_not(content: str) -> None:
     passed = storable(replace(RECORD, content=content))
     if isinstance(passed, Refused):
         assert not any(char.isprintable() and not char.isspace() for char in content)
         return
     check_content(passed.content)
+    assert len(passed.content.encode()) <= MAX_CONTENT_BYTES
     if passed.content == content:
         assert passed.embedding is RECORD.embedding
     else:
         assert passed.embedding.size == 0
     assert replace(passed, content="x", embedding=RECORD.embedding).trust is RECORD.trust
+
+
+@given(st.sampled_from(Trust), st.integers(0, 10), st.none() | st.integers(0, 10))
+def test_what_nobody_vouches_for_has_the_lowest_trust_and_no_time_to_come(
+    trust: Trust, time: int, accessed: int | None
+) -> None:
+    record = replace(RECORD, trust=trust, created_at=time, updated_at=time, last_accessed=accessed, expires_at=9)
+    passed = unproven(record, now=5)
+    assert not isinstance(passed, Refused)
+    assert passed.trust is Trust.IMPORT
+    assert (passed.created_at, passed.updated_at, passed.expires_at) == (min(time, 5), min(time, 5), 9)
+    assert passed.last_accessed == (None if accessed is None else min(accessed, 5))
+    assert passed.embedding is RECORD.embedding
+    assert unproven(replace(record, content=" "), now=5) == storable(replace(record, content=" "))

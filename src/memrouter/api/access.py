@@ -111,7 +111,7 @@ class _Exchange:
             return
         self._recorded = True
         seconds = self._clock.monotonic() - self._begun
-        route = getattr(self.scope.get("route"), "path", None)
+        route = getattr(self.scope.get("route"), "path_format", None)
         status = self.status or 500
         self._metrics.request(route=route, method=self.scope["method"], status=status, seconds=seconds)
         logger.info(

@@ -170,7 +170,7 @@ def memory_routes(
     identity = Security(identity_scheme(authenticator))
     router = APIRouter(tags=["memory"], dependencies=[identity], responses=_ERRORS)
     bare = [Depends(_refuse_query)]
-    everything, one = "/v1/memory", "/v1/memory/{memory_id}"
+    everything, one = "/v1/memory", "/v1/memory/{memory_id:path}"
     add = router.add_api_route
     add(everything, end.list_page, methods=["GET"], summary="List memories")
     add(

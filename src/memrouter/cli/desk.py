@@ -91,7 +91,11 @@ def run_to_end(work: Callable[[], Coroutine[Any, Any, T]], *, again: str) -> T:
     except (StoreUnavailable, EmbeddingError) as error:
         typer.echo(f"{printable(str(error))}; {again}", err=True)
         raise typer.Exit(FAILED_EXIT) from None
-    except (MemrouterError, OSError) as error:
+    except OSError as error:
+        told = f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}; {again}"
+        typer.echo(printable(told), err=True)
+        raise typer.Exit(FAILED_EXIT) from None
+    except MemrouterError as error:
         for line in str(error).splitlines():
             typer.echo(printable(line), err=True)
         raise typer.Exit(FAILED_EXIT) from None

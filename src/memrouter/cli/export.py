@@ -11,6 +11,7 @@ import typer
 from memrouter.cli.desk import INCOMPLETE_EXIT, ConfigOption, JsonOption, open_desk, run_to_end, show_report
 from memrouter.cli.progress import Bars
 from memrouter.clock import SystemClock
+from memrouter.errors import InvalidRequest
 from memrouter.models.memory import MemoryType, Source, check_identity
 from memrouter.stores.base import MemoryStore
 from memrouter.transfer.export_file import FileExport
@@ -100,6 +101,8 @@ async def _stream(
 
 
 def _write(data: bytes) -> None:
+    if sys.stdout is None:
+        raise InvalidRequest("stdout is closed; name a file")
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 

@@ -80,7 +80,11 @@ def _reading(
 
 
 def _opened(file: Path) -> BinaryIO | nullcontext[BinaryIO]:
-    return nullcontext(sys.stdin.buffer) if file == STDIN else file.open("rb")
+    if file != STDIN:
+        return file.open("rb")
+    if sys.stdin is None:
+        raise InvalidRequest("stdin is closed; name a file")
+    return nullcontext(sys.stdin.buffer)
 
 
 def _pairs(given: list[str]) -> dict[str, str]:

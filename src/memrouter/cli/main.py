@@ -7,6 +7,7 @@ import typer
 from memrouter import __version__
 from memrouter.cli.config import config_app
 from memrouter.cli.demo import demo
+from memrouter.cli.desk import FAILED_EXIT
 from memrouter.cli.doctor import doctor
 from memrouter.cli.eval import eval_app
 from memrouter.cli.export import export
@@ -53,5 +54,9 @@ def main(
 
 
 def run() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; a report that cannot be written ends it with a message and exit status 2."""
+    try:
+        app()
+    except OSError as error:
+        typer.echo(f"the output cannot be written: {error.strerror or error}", err=True)
+        raise SystemExit(FAILED_EXIT) from None

@@ -1,6 +1,5 @@
 """The facade over memory for the plugin, the HTTP API and the command line."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -14,11 +13,17 @@ from memrouter.memory.retrieval.retrieve import Retriever
 from memrouter.memory.storing.drafts import MemoryDraft, MemoryEdit, check_content, check_draft, check_edit
 from memrouter.memory.storing.erasure import Receipt, erase
 from memrouter.memory.storing.ids import IdFactory
-from memrouter.models.memory import DEFAULT_PROJECT, MAX_ID_CHARS, MemoryRecord, MemoryType, Scope, Vector
+from memrouter.models.memory import (
+    DEFAULT_PROJECT,
+    MAX_ID_CHARS,
+    MemoryRecord,
+    MemoryType,
+    Scope,
+    Vector,
+    check_identity,
+)
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import ALL_TYPES, Cursor, Filter, ListQuery, Page, Patch, ScopeStats
-
-_ID = re.compile(rf"[\x21-\x7e]{{1,{MAX_ID_CHARS}}}")
 
 
 class MemoryService:
@@ -219,7 +224,12 @@ class MemoryService:
 
 
 def _check_id(memory_id: str) -> None:
-    if _ID.fullmatch(memory_id) is None:
+    """Make sure that a memory can have this id, which an import may have brought from elsewhere."""
+    try:
+        check_identity(memory_id, param="id")
+    except InvalidRequest:
+        raise _not_found() from None
+    if len(memory_id) > MAX_ID_CHARS:
         raise _not_found()
 
 

@@ -52,7 +52,9 @@ _OWN_WORDS: Final = re.compile(r"^Invalid (?:enum )?value .*? - at ", re.DOTALL)
 Identity: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_IDENTITY_CHARS)]
 Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
 Moment: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_TIME_MS)]
-Number: TypeAlias = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+MAX_NUMBER: Final = 2**53 - 1
+"""Largest number that every JSON reader keeps exactly."""
+Number: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
 Name: TypeAlias = Annotated[str, Meta(max_length=MAX_IDENTITY_CHARS)]
 
 
@@ -143,8 +145,12 @@ class MemoryLine(_Line, frozen=True, kw_only=True, tag="memory"):
 
     @classmethod
     def of(cls, record: MemoryRecord, *, vectors: bool) -> "MemoryLine":
-        """Return the line of a memory; a project that the Go router left empty is the default one."""
+        """Return the line of a memory; a project that the Go router left empty is the default one.
+
+        A count of accesses ends at MAX_NUMBER, so that no further access makes a memory unreadable.
+        """
         values = dict(zip(CARRIED, _carried(record), strict=True))
+        values["access_count"] = min(record.access_count, MAX_NUMBER)
         values["project_id"] = record.project_id or DEFAULT_PROJECT
         vector = np.ascontiguousarray(record.embedding, dtype="<f4").tobytes() if vectors else None
         return cls(**values, embedding=vector)
@@ -183,7 +189,7 @@ class Trailer(_Line, frozen=True, kw_only=True, tag="trailer"):
 class _Versioned(Struct):
     """What every version of the format has in its first line."""
 
-    version: int
+    version: Number
 
 
 Line: TypeAlias = Manifest | MemoryLine | Trailer

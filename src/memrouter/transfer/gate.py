@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from memrouter.errors import InvalidRequest
 from memrouter.memory.storing.drafts import check_content, storable_text
-from memrouter.models.memory import MemoryRecord, cut_to_bytes
+from memrouter.models.memory import MAX_CONTENT_BYTES, MemoryRecord, Trust, cut_to_bytes
 from memrouter.transfer.format import NO_VECTOR
 
 
@@ -36,11 +36,41 @@ def storable(record: MemoryRecord) -> MemoryRecord | Refused:
     A content that this version would not store, as other routers may have, is made storable as a chat turn is: cut to
     16,384 bytes, without control characters. One that is empty then is refused.
     """
+    if _can_be_kept(record.content):
+        return record
+    content = cut_to_bytes(storable_text(record.content)).strip()
+    if not content:
+        return Refused("its content has no visible character")
+    return replace(record, content=content, embedding=NO_VECTOR)
+
+
+def _can_be_kept(content: str) -> bool:
+    """Return whether a content can be stored as it stands, the white space at its ends included."""
     try:
-        check_content(record.content)
+        check_content(content)
     except InvalidRequest:
-        content = cut_to_bytes(storable_text(record.content)).strip()
-        if not content:
-            return Refused("its content has no visible character")
-        return replace(record, content=content, embedding=NO_VECTOR)
-    return record
+        return False
+    return len(content.encode()) <= MAX_CONTENT_BYTES
+
+
+def unproven(record: MemoryRecord, *, now: int) -> MemoryRecord | Refused:
+    """Let a memory in that nobody but its owner-to-be vouches for: as ``storable``, and less is believed of it.
+
+    A file proves neither whose words it holds nor when they were said: its trust becomes ``import``, the lowest, and
+    no time of it lies after ``now``.
+
+    Args:
+        record: The memory.
+        now: Milliseconds since the epoch.
+    """
+    passed = storable(record)
+    if isinstance(passed, Refused):
+        return passed
+    accessed = passed.last_accessed
+    return replace(
+        passed,
+        trust=Trust.IMPORT,
+        created_at=min(passed.created_at, now),
+        updated_at=min(passed.updated_at, now),
+        last_accessed=None if accessed is None else min(accessed, now),
+    )

@@ -125,11 +125,18 @@ class Importer:
             return await self._store.merge(records, mode=self._mode)
         except MemoryConflict as conflict:
             if len({record.id for record in records}) < len(records):  # two owners, and the first one keeps the id
-                return [(await self._merge([record], counted))[0] for record in records]
+                return [one for record in records for one in await self._merge([record], counted)]
             taken = frozenset(conflict.ids)
-            counted.renamed += len(taken)
-            own = [replace(record, id=own_id(record)) if record.id in taken else record for record in records]
-            return await self._store.merge(own, mode=self._mode)
+        own = [replace(record, id=own_id(record)) if record.id in taken else record for record in records]
+        try:
+            merged = await self._store.merge(own, mode=self._mode)
+        except MemoryConflict as conflict:  # somebody has foreseen the new id, and stops nobody else with it
+            foreseen = frozenset(conflict.ids)
+            for _ in foreseen:
+                counted.refuse("its id, and the one made in its place, are another owner's")
+            merged = await self._store.merge([each for each in own if each.id not in foreseen], mode=self._mode)
+        counted.renamed += len(taken) - (len(own) - len(merged))
+        return merged
 
     async def _predicted(self, records: Sequence[MemoryRecord]) -> list[Merged]:
         """Return what merging would do, without doing it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from functools import partial
 
 from memrouter.clock import Clock
 from memrouter.embeddings.base import Embedder
@@ -9,7 +10,7 @@ from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import MergeMode
 from memrouter.transfer.exporting import new_manifest, pieces
 from memrouter.transfer.format import Filters
-from memrouter.transfer.gate import Gate, storable
+from memrouter.transfer.gate import unproven
 from memrouter.transfer.importing import Importer
 from memrouter.transfer.intake import Intake
 from memrouter.transfer.lines import LineSplitter
@@ -30,14 +31,12 @@ class OwnTransfer:
         store: Keeps the memories; closed by whoever opened it.
         embedder: Makes vectors of the store's model.
         clock: Tells the time.
-        gate: What every memory passes on its way in.
     """
 
-    def __init__(self, *, store: MemoryStore, embedder: Embedder, clock: Clock, gate: Gate = storable) -> None:
+    def __init__(self, *, store: MemoryStore, embedder: Embedder, clock: Clock) -> None:
         self._store = store
         self._embedder = embedder
         self._clock = clock
-        self._gate = gate
 
     async def export(self, user_id: str, *, project_id: str | None, vectors: bool) -> AsyncIterator[bytes]:
         """Return the lines of the user's memories; the store has been asked once when this returns.
@@ -73,6 +72,8 @@ class OwnTransfer:
     ) -> ImportReport:
         """Import lines into the user's own memories and return what became of them.
 
+        What the lines say of trust and of later than now is not believed; see ``unproven``.
+
         Args:
             user_id: Whose memories they become.
             body: The lines, in chunks of any size.
@@ -84,7 +85,8 @@ class OwnTransfer:
         Raises:
             EmbeddingError, StoreError: The embedder or the store failed; doing it again changes nothing more.
         """
-        importer = Importer(self._store, self._embedder, mode=mode, gate=self._gate, outcomes=outcomes, batch=BATCH)
+        gate = partial(unproven, now=self._clock.now_ms())
+        importer = Importer(self._store, self._embedder, mode=mode, gate=gate, outcomes=outcomes, batch=BATCH)
         seen = await asyncio.to_thread(SeenMemories)
         try:
             reader = MemoryReader(seen, claim=own_memories(user_id, take_over=take_over))

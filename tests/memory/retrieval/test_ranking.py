@@ -290,9 +290,31 @@ def test_a_trace_tells_of_every_candidate_and_of_the_hits_as_they_are(
     assert rank(corpus, QUERY_VECTOR, ASKED, asked, now=0).trace == ()
 
 
+@pytest.mark.parametrize("mode", MODES)
+@given(drawn=MEMORIES)
+def test_what_a_trace_shows_adds_up_to_the_value_that_the_order_comes_from(
+    mode: HybridMode, drawn: list[tuple[float, str, int, str | None, int]]
+) -> None:
+    asked = policy(mode)
+    weights, settings = asked.ranking.weights, asked.ranking
+    for traced in rank(corpus_of(*records_of(drawn)), QUERY_VECTOR, ASKED, asked, now=0, explain=True).trace:
+        parts, ranks = traced.parts, traced.ranks
+        by_weight = parts | {"vector": parts["neighbour"]}
+        shown = {
+            "rerank": sum(
+                getattr(weights, name) * by_weight[name] for name in SignalWeights.model_fields if name != "spelling"
+            ),
+            "weighted": settings.vector_share * parts["vector"] + (1 - settings.vector_share) * parts["coverage"],
+            "rrf": 1 / (settings.rrf_k + ranks["vector"])
+            + (1 / (settings.rrf_k + ranks["coverage"]) if parts["coverage"] else 0),
+        }
+        assert traced.value == pytest.approx(shown[mode])
+
+
 def test_every_weight_is_that_of_a_signal_or_of_spelling() -> None:
     recall = rank(corpus_of(memory("a", 0.2, "badge")), QUERY_VECTOR, ASKED, EXACT, now=0, explain=True)
-    signals = {"vector" if name == "neighbour" else name for name in recall.trace[0].parts} - {"words"}
+    signals = {"vector" if name == "neighbour" else name for name in recall.trace[0].parts}
+    signals -= {"words", "coverage"}
     assert signals | {"spelling"} == set(SignalWeights.model_fields)
 
 

@@ -169,7 +169,7 @@ def _traces(
     corpus: Corpus, ranked: _Ranked, chosen: Sequence[int], dropped: Mapping[int, _Drop], policy: RecallPolicy
 ) -> Iterator[Traced]:
     parts = {name: values[ranked.rows] for name, values in ranked.signals.parts().items()}
-    ranks = {name: _ranks(np.round(values, 9)) for name, values in parts.items()}
+    ranks = {name: _ranks(values) for name, values in parts.items()}
     hits = frozenset(chosen)
 
     def reason(place: int) -> _Drop | None:
@@ -188,5 +188,6 @@ def _traces(
 
 
 def _ranks(values: Values) -> NDArray[np.int64]:
-    """Return 1 + the number of higher values, for each value."""
+    """Return 1 + the number of higher values, for each value; those that only rounding tells apart are equal."""
+    values = np.round(values, 9)
     return 1 + values.size - np.searchsorted(np.sort(values), values, side="right")

@@ -44,11 +44,13 @@ class Signals:
     def parts(self) -> Mapping[str, Values]:
         """Return every signal by name for an explanation, before its weight.
 
-        ``vector`` and ``words`` are the two scores, ``neighbour`` is what the weight ``vector`` counts.
+        ``vector`` and ``words`` are the two scores, ``coverage`` is what the other modes and the threshold count of
+        the words, ``neighbour`` what the weight ``vector`` counts.
         """
         summands = dict(self.by_weight)
         blended = summands.pop("vector")
-        return {"vector": self.vector_scores, "words": self.lexical_scores, "neighbour": blended, **summands}
+        scores = {"vector": self.vector_scores, "words": self.lexical_scores, "coverage": self.coverage}
+        return {**scores, "neighbour": blended, **summands}
 
 
 def read_signals(

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from memrouter.errors import MemoryConflict, SchemaMismatch
 from memrouter.models.memory import MemoryRecord, Scope, unit
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import ListQuery, Merged, MergeMode, ScanQuery, StoreQuery
+from memrouter.stores.query import Filter, ListQuery, Merged, MergeMode, Patch, ScanQuery, StoreQuery
 from memrouter.testing.record_strategies import memories
 from memrouter.testing.records import NOW, RecordFactory, plain
 from memrouter.testing.store_contract.base import ALICE, LATER, ContractBase, generation, ids, listed, listed_ids
@@ -23,6 +23,9 @@ from memrouter.testing.store_contract.scanning import in_scan_order, scanned
 BEFORE, AT, AFTER = -1, 0, 1
 MANY = 1_100
 """More memories of one owner than a store writes in one step."""
+ODD_IDS = ("*", "a b", "a  b", " a", "A", "a", "../x?y#z", "x' or 1=1 --", 'q"\\', "{a}:b", "a:b", "a,b", "%", "_",
+           "é", "e\u0301", "\u202e", "\U0001f600" * 64)  # fmt: skip
+"""Ids that a key, a pattern or an expression of a query could be mistaken about."""
 
 OUTCOMES = {
     MergeMode.SKIP: {None: Merged.ADDED, BEFORE: Merged.KEPT, AT: Merged.KEPT, AFTER: Merged.KEPT},
@@ -44,6 +47,20 @@ def copies(records: Sequence[MemoryRecord]) -> list[dict[str, object]]:
 
 class MergingContract(ContractBase):
     """What holds for memories that are brought in just as they are."""
+
+    async def test_a_memory_with_an_odd_id_is_read_changed_and_deleted_and_no_other_one(
+        self, store: MemoryStore, make: RecordFactory
+    ) -> None:
+        records = [make.make(f"memory {number}", id=odd) for number, odd in enumerate(ODD_IDS)]
+        await store.merge(records, mode=MergeMode.SKIP)
+        for place, record in enumerate(records):
+            assert ids(await store.get(ALICE, [record.id], now=NOW)) == [record.id]
+            assert await store.touch(ALICE, [record.id], now=LATER) == 1
+            changed = await store.update(ALICE, record.id, Patch(updated_at=LATER, importance=1.0))
+            assert changed is not None
+            assert (changed.id, changed.content) == (record.id, record.content)
+            assert await store.delete(ALICE, Filter(ids=frozenset({record.id}))) == 1
+            assert set(await listed_ids(store, ALICE)) == {each.id for each in records[place + 1 :]}
 
     @pytest.mark.parametrize("mode", MergeMode)
     @pytest.mark.parametrize("age", [None, BEFORE, AT, AFTER])
