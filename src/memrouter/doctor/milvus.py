@@ -10,12 +10,14 @@ from memrouter.config.memory import MemorySettings, MilvusSettings
 from memrouter.doctor.address import MOST_PATIENCE
 from memrouter.doctor.findings import Finding, Level, broken, ok, warning
 from memrouter.doctor.reach import Report
+from memrouter.doctor.vectors import vector_findings
 from memrouter.embeddings.base import EmbedderInfo
 from memrouter.errors import ConfigError, MemrouterError, MissingExtra, SchemaMismatch, StoreUnavailable
-from memrouter.stores.embedding_space import DIMENSION, MODEL, EmbeddingSpace, refusal
+from memrouter.stores.embedding_space import DIMENSION, MODEL, EmbeddingSpace, kept_space
 from memrouter.stores.milvus.address import SECTION, MilvusAddress, milvus_address
 from memrouter.stores.milvus.canary import Canary
-from memrouter.stores.milvus.collection import REFILL, Collection, notes_of
+from memrouter.stores.milvus.chain import follow
+from memrouter.stores.milvus.collection import REFILL, Collection
 from memrouter.stores.milvus.connection import Connection
 from memrouter.stores.milvus.schema import index_fault, layout_of
 
@@ -91,11 +93,12 @@ async def _look(
 ) -> None:
     version = await connection.administer(lambda client: str(client.get_server_version()))
     report(version_finding(version))
-    name = settings.collection
-    if not await connection.administer(lambda client: bool(client.has_collection(name))):
-        report(ok("milvus collection", f"{name} does not exist yet; the router makes it when it starts"))
+    root = settings.collection
+    links = await connection.administer(lambda client: follow(client, root))
+    if not links:
+        report(ok("milvus collection", f"{root} does not exist yet; the router makes it when it starts"))
         return
-    description = await connection.administer(lambda client: dict(client.describe_collection(name)))
+    name, description = links[-1].name, links[-1].description
     index = await connection.administer(lambda client: dict(client.describe_index(name, "embedding") or {}))
     try:
         layout = layout_of(description, index, place=f"collection {name}")
@@ -106,10 +109,12 @@ async def _look(
     report(ok("milvus collection", f"{name}, {'made by memrouter' if layout.own else 'made by the Go router'}"))
     report(index_finding(index_fault(layout, settings) if index else "has no index", name))
     if embedder is not None:
-        fits = vector_finding(notes_of(description), layout.dimension, embedder, name)
+        fits = vector_finding(
+            links[-1].notes, layout.dimension, embedder, name, instead=REFILL if connection.local else None
+        )
         report(fits)
-        if fits.level is Level.OK:
-            report(await _canary_finding(connection, Collection(name, layout)))
+        if fits.level is not Level.BROKEN:
+            report(await _canary_finding(connection, Collection(name, layout, root)))
 
 
 def version_finding(version: str) -> Finding:
@@ -139,16 +144,22 @@ def index_finding(fault: str, name: str) -> Finding:
     )
 
 
-def vector_finding(notes: dict[str, str], dimension: int, embedder: EmbedderInfo, name: str) -> Finding:
-    """Return whether the kept vectors are of the configured embedder; ``notes`` is what the collection says."""
-    wanted = EmbeddingSpace(embedder.model, embedder.dimension)
-    # A collection of the Go router does not say whose vectors it keeps.
-    said = notes or {MODEL: embedder.model, DIMENSION: str(dimension)}
-    reason = refusal(said, wanted=wanted, place=f"collection {name}", instead=REFILL)
-    if reason is None:
-        return ok("milvus vectors", f"of {wanted}")
-    why = "vectors of two models or dimensions cannot be compared; the router refuses to start"
-    return broken("milvus vectors", reason.seen, why=why, fix=reason.fix)
+def vector_finding(
+    notes: dict[str, str], dimension: int, embedder: EmbedderInfo, name: str, *, instead: str | None = None
+) -> Finding:
+    """Return whether the kept vectors are of the configured embedder, and will be.
+
+    Args:
+        notes: What the collection says.
+        dimension: Length of its vectors.
+        embedder: The configured one.
+        name: The collection's.
+        instead: How it gets vectors of another model where it cannot be reindexed.
+    """
+    if kept_space(notes) is None:  # a collection of the Go router does not say whose vectors it keeps
+        notes = notes | {MODEL: embedder.model, DIMENSION: str(dimension)}
+    found = list(vector_findings("milvus vectors", notes, embedder, place=f"collection {name}", instead=instead))
+    return found[0] if found else ok("milvus vectors", f"of {EmbeddingSpace(embedder.model, embedder.dimension)}")
 
 
 async def _canary_finding(connection: Connection, collection: Collection) -> Finding:

@@ -7,7 +7,9 @@ from memrouter.embeddings.base import EmbedderInfo
 from memrouter.stores.embedding_space import EmbeddingSpace, refusal, under_way
 
 
-def vector_findings(check: str, notes: Mapping[str, str], embedder: EmbedderInfo, *, place: str) -> Iterator[Finding]:
+def vector_findings(
+    check: str, notes: Mapping[str, str], embedder: EmbedderInfo, *, place: str, instead: str | None = None
+) -> Iterator[Finding]:
     """Yield what does not fit, or will not, in what a store wrote down about its vectors.
 
     Args:
@@ -15,9 +17,10 @@ def vector_findings(check: str, notes: Mapping[str, str], embedder: EmbedderInfo
         notes: What the store wrote down.
         embedder: The configured one.
         place: Names the store.
+        instead: How such a store gets vectors of another model, where it cannot be reindexed.
     """
     space = EmbeddingSpace(embedder.model, embedder.dimension)
-    refused = refusal(notes, wanted=space, place=place)
+    refused = refusal(notes, wanted=space, place=place, instead=instead)
     if refused is not None:
         yield broken(
             check,

@@ -2,12 +2,22 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from memrouter.config.memory import MemorySettings, ValkeySettings
+from memrouter.config.memory import MemorySettings, MilvusSettings, ValkeySettings
 from memrouter.errors import ConfigError, ConfigProblem
 from memrouter.models.memory import Matrix
 from memrouter.stores.embedding_space import EmbeddingSpace, UnderWay
+
+_LITE: Final = ConfigProblem(
+    file="<configuration>",
+    line=None,
+    key="global.stores.memory.milvus.address",
+    found="a file of Milvus Lite",
+    allowed="a server: a collection of Milvus Lite cannot say that another takes its place",
+    hint="Set the new embedding_model and another milvus.collection in a copy of the file, and run: memrouter migrate "
+    "--from FILE --to COPY",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +148,10 @@ async def open_reindexing(settings: MemorySettings, *, target: EmbeddingSpace) -
 
             return await ValkeyReindexing.open(settings.valkey or ValkeySettings(), target=target)
         case "milvus":
-            raise ConfigError(
-                [
-                    ConfigProblem(
-                        file="<configuration>",
-                        line=None,
-                        key="global.stores.memory.backend",
-                        found="milvus",
-                        allowed="sqlite or valkey",
-                        hint="Set the new embedding_model and another milvus.collection in a copy of the file, and "
-                        "run: memrouter migrate --from FILE --to COPY",
-                    )
-                ]
-            )
+            from memrouter.stores.milvus.address import milvus_address
+            from memrouter.stores.milvus.reindex import MilvusReindexing
+
+            milvus = settings.milvus or MilvusSettings()
+            if milvus_address(milvus).local:
+                raise ConfigError([_LITE])
+            return await MilvusReindexing.open(milvus, target=target)

@@ -310,11 +310,10 @@ async def test_a_rebuild_for_another_model_or_dimension_is_refused(
     assert len(await untagged(connection, settings)) == 1
 
 
+@pytest.mark.parametrize("connection", ["over slots"], indirect=True)  # one server has no slots
 async def test_every_script_stays_in_one_slot_in_a_cluster(
     connection: Connection, settings: ValkeySettings, index: SearchIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not connection.cluster:
-        pytest.skip("one server has no slots")
     await put(connection, settings, range(3))
     seen: list[ScriptCall] = []
     sending = connection.scripts

@@ -1,27 +1,24 @@
 """Opening a collection, by its name or by an alias, and making it where it is not there."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from memrouter.config.memory import MilvusSettings
 from memrouter.errors import SchemaMismatch
-from memrouter.stores.embedding_space import DIMENSION, MODEL, EmbeddingSpace, check_space
+from memrouter.stores.embedding_space import DIMENSION, MODEL, EmbeddingSpace, check_space, kept_space
 from memrouter.stores.milvus.address import SECTION
+from memrouter.stores.milvus.chain import follow, make_pointer, notes_of, properties_of
 from memrouter.stores.milvus.connection import Connection
 from memrouter.stores.milvus.schema import Layout, index_parameters, layout_of, new_schema
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
-PROPERTY: Final = "memrouter."
-"""In front of the names of the properties in which a collection says what it keeps."""
-
 REFILL: Final = (
     f"name another {SECTION}.collection beside the new embedding_model in a copy of the configuration, and run: "
     "memrouter migrate --from FILE --to COPY"
 )
-"""How memories get vectors of another model: a collection is not reindexed."""
+"""How memories of Milvus Lite get vectors of another model: its collections cannot be reindexed."""
 
 MAKE_SECONDS: Final = 120.0
 """Longest that making, indexing and loading a collection may take."""
@@ -34,12 +31,14 @@ class Collection:
     """A collection that is loaded.
 
     Attributes:
-        name: Its name or alias, as it was asked for.
+        name: Its name or alias.
         layout: How memories stand in it.
+        root: The name or alias under which it was looked for; another one where a reindex has made it.
     """
 
     name: str
     layout: Layout
+    root: str
 
 
 async def open_collection(
@@ -58,69 +57,62 @@ async def open_collection(
         StoreUnavailable: The server cannot be reached, or refuses.
     """
     _check_configured(settings, space)
-    wanted = name or settings.collection
-    place = f"collection {wanted} of Milvus at {connection.place}"
-    await connection.administer(lambda client: _check_ours(client, wanted, place), seconds=MAKE_SECONDS)
-    await make_collection(connection, settings, space, name=wanted)
-    description, index = await connection.administer(lambda client: _described(client, wanted), seconds=MAKE_SECONDS)
-    layout = layout_of(description, index, place=place)
-    kept = notes_of(description)
-    said = kept or {MODEL: space.model, DIMENSION: str(layout.dimension)}
-    check_space(said, wanted=space, place=place, instead=REFILL)
-    if not kept:  # made by the Go router, which does not say whose vectors they are
-        await connection.administer(lambda client: _note(client, wanted, space))
-    return Collection(wanted, layout)
+    root = name or settings.collection
+    place = f"collection {root} of Milvus at {connection.place}"
+    found = await connection.administer(lambda client: _found(client, settings, space, root), seconds=MAKE_SECONDS)
+    description = await connection.describe(found)
+    layout_of(description, {}, place=place)  # before anything is done to it
+    index = await connection.administer(lambda client: _loaded(client, settings, found), seconds=MAKE_SECONDS)
+    layout, said = layout_of(description, index, place=place), notes_of(description)
+    unnamed = kept_space(said) is None
+    if unnamed:  # made by the Go router, which does not say whose vectors they are
+        said |= {MODEL: space.model, DIMENSION: str(layout.dimension)}
+    check_space(said, wanted=space, place=place, instead=REFILL if connection.local else None)
+    if unnamed:
+        await connection.administer(lambda client: client.alter_collection_properties(found, _properties(space)))
+    return Collection(found, layout, root)
 
 
-async def make_collection(
-    connection: Connection, settings: MilvusSettings, space: EmbeddingSpace, *, name: str
-) -> None:
-    """Make a collection with its index and load it; one that is there already is only loaded."""
-    await connection.administer(lambda client: _make(client, settings, space, name), seconds=MAKE_SECONDS)
-
-
-def notes_of(description: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a collection says about the vectors that it keeps; see ``embedding_space``."""
-    found = dict(description.get("properties") or {})
-    return {name.removeprefix(PROPERTY): str(found[name]) for name in found if name.startswith(PROPERTY)}
+def _found(client: "MilvusClient", settings: MilvusSettings, space: EmbeddingSpace, root: str) -> str:
+    """Return the name of the collection with the memories, which is made where there is none."""
+    links = follow(client, root)
+    if not links:
+        _make(client, settings, space, root)
+        return root
+    if links[0].name != root:  # a reindex was killed just before this
+        make_pointer(client, root, to=links[-1].name)
+    return links[-1].name
 
 
 def _make(client: "MilvusClient", settings: MilvusSettings, space: EmbeddingSpace, name: str) -> None:
     from pymilvus.exceptions import MilvusException
 
-    index = client.prepare_index_params()
-    index.add_index("embedding", **index_parameters(settings))
-    if not client.has_collection(name):
-        try:
-            client.create_collection(
-                name,
-                schema=new_schema(dimension=space.dimension, description=_DESCRIPTION),
-                num_shards=1,  # one shard: an insert is one step for every reader
-                num_partitions=settings.num_partitions,
-                consistency_level="Eventually",
-                properties={PROPERTY + MODEL: space.model, PROPERTY + DIMENSION: str(space.dimension)},
-            )
-        except MilvusException:
-            if not client.has_collection(name):  # else another router was quicker
-                raise
-    if not client.list_indexes(name, "embedding"):  # also where a router was killed before it had made it
+    try:
+        client.create_collection(
+            name,
+            schema=new_schema(dimension=space.dimension, description=_DESCRIPTION),
+            num_shards=1,  # one shard: an insert is one step for every reader
+            num_partitions=settings.num_partitions,
+            consistency_level="Eventually",
+            properties=_properties(space),
+        )
+    except MilvusException:
+        if not client.has_collection(name):  # else another router was quicker
+            raise
+
+
+def _loaded(client: "MilvusClient", settings: MilvusSettings, name: str) -> dict[str, Any]:
+    """Load a collection, and return what its index is like."""
+    if not client.list_indexes(name, "embedding"):  # it is new, or a router was killed before it had made it
+        index = client.prepare_index_params()
+        index.add_index("embedding", **index_parameters(settings))
         client.create_index(name, index)
     client.load_collection(name)
+    return dict(client.describe_index(name, "embedding") or {})
 
 
-def _check_ours(client: "MilvusClient", name: str, place: str) -> None:
-    """Check that a collection, if it is there, keeps memories, before anything is done to it."""
-    if client.has_collection(name):
-        layout_of(client.describe_collection(name), {}, place=place)
-
-
-def _described(client: "MilvusClient", name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    return dict(client.describe_collection(name)), dict(client.describe_index(name, "embedding") or {})
-
-
-def _note(client: "MilvusClient", name: str, space: EmbeddingSpace) -> None:
-    values = {PROPERTY + MODEL: space.model, PROPERTY + DIMENSION: str(space.dimension)}
-    client.alter_collection_properties(name, values)
+def _properties(space: EmbeddingSpace) -> dict[str, str]:
+    return properties_of({MODEL: space.model, DIMENSION: str(space.dimension)})
 
 
 def _check_configured(settings: MilvusSettings, space: EmbeddingSpace) -> None:

@@ -137,6 +137,11 @@ class Connection:
         hits = await self._run(self._readers, lambda: [list(found) for found in call()])
         return [(float(hit["distance"]), dict(hit["entity"])) for hit in hits[0]]
 
+    async def describe(self, collection: str) -> dict[str, Any]:
+        """Return what a collection is like, as the server has it now."""
+        call = partial(self._client.describe_collection, collection, timeout=self._timeout)
+        return await self._run(self._readers, lambda: dict(call()))
+
     async def insert(self, collection: str, rows: Sequence[Row]) -> None:
         """Add entities: all of them at one timestamp, so that a reader sees all or none."""
         await self._run(self._writers, partial(self._client.insert, collection, list(rows), timeout=self._timeout))

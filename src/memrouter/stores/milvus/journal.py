@@ -11,6 +11,7 @@ from memrouter.clock import Clock
 from memrouter.stores.milvus.collection import Collection
 from memrouter.stores.milvus.connection import Connection, Row
 from memrouter.stores.milvus.expressions import GENERATION, one_of
+from memrouter.stores.milvus.fence import Fence
 from memrouter.stores.milvus.reader import CONTENT, IDS_AT_ONCE, OwnerReader
 from memrouter.stores.milvus.rows import SECOND_MS, meta_row
 from memrouter.stores.milvus.state import RANDOM_BITS, OwnerState
@@ -57,17 +58,26 @@ class Journal:
         connection: Runs the calls.
         collection: Where to write.
         reader: Reads owners.
+        fence: Tells whether the collection may be written to.
         clock: Tells when something was deleted.
         rng: Makes keys.
     """
 
     def __init__(
-        self, connection: Connection, collection: Collection, reader: OwnerReader, *, clock: Clock, rng: random.Random
+        self,
+        connection: Connection,
+        collection: Collection,
+        reader: OwnerReader,
+        *,
+        fence: Fence,
+        clock: Clock,
+        rng: random.Random,
     ) -> None:
         self._connection = connection
         self._name = collection.name
         self._layout = collection.layout
         self._reader = reader
+        self._fence = fence
         self._clock = clock
         self._rng = rng
         self._locks: dict[str, asyncio.Lock] = {}
@@ -116,7 +126,12 @@ class Journal:
             users: The owners.
             parts: What a memory has to fulfil to be read, one query each.
             more: What to read beside the small fields.
+
+        Raises:
+            SchemaMismatch: The collection was reindexed meanwhile.
+            StoreUnavailable: It takes no writes now, or the server failed.
         """
+        await self._fence.check_writable()
         rows = [row for user in users for row in self._unseen.get(user, {}).values()]
         for part in dict.fromkeys(parts):
             rows += await self._reader.rows(users, memories=part, more=more)
@@ -153,8 +168,13 @@ class Journal:
             changes: What was inserted.
             memories: What a memory has to fulfil to be read.
             more: What to read beside the small fields.
+
+        Raises:
+            SchemaMismatch: The collection was reindexed meanwhile; the change may be lost.
+            StoreUnavailable: It took no writes any more, or the server failed; the change may be lost.
         """
         try:
+            await self._fence.check_writable()
             return await self._reader.states(list(changes), memories=memories, more=more, level="Strong")
         finally:
             for user, change in changes.items():

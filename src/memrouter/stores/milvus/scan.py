@@ -40,7 +40,7 @@ class Scan:
     async def pages(self, query: ScanQuery) -> AsyncIterator[ScanPage]:
         """See ``MemoryStore.scan``; owners whose memories fit a page together share one."""
         after = None if query.after is None else Position.decode(query.after, backend=_BACKEND)
-        users = await self._users() if query.user_id is None else [query.user_id]
+        users = await self.users() if query.user_id is None else [query.user_id]
         users = sorted(users, key=owner_key)
         if after is not None:
             users = [user for user in users if owner_key(user) >= after.owner]
@@ -55,7 +55,7 @@ class Scan:
         """See ``MemoryStore.count``."""
         if user_id is not None:
             return len((await self._reader.whole(user_id)).memories)
-        users, total = await self._users(), 0
+        users, total = await self.users(), 0
         for first in range(0, len(users), OWNERS_AT_ONCE):
             states = await self._reader.states(users[first : first + OWNERS_AT_ONCE])
             total += sum(len(state.memories) for state in states.values())
@@ -91,7 +91,7 @@ class Scan:
         records.sort(key=_position)
         return ScanPage(records=records, position=_position(records[-1]).encode(backend=_BACKEND))
 
-    async def _users(self) -> list[str]:
+    async def users(self) -> list[str]:
         """Return everybody who has a memory."""
         key, users, last = self._collection.layout.key, set[str](), ""
         while True:

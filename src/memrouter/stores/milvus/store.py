@@ -1,16 +1,19 @@
 """Memories on Milvus, which several routers may share."""
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from memrouter.clock import Clock, SystemClock
 from memrouter.config.memory import MilvusSettings
+from memrouter.errors import StoreUnavailable
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.base import Capabilities
 from memrouter.stores.embedding_space import EmbeddingSpace
 from memrouter.stores.milvus.canary import Canary
 from memrouter.stores.milvus.collection import Collection, open_collection
 from memrouter.stores.milvus.connection import Connection
+from memrouter.stores.milvus.fence import Fence
 from memrouter.stores.milvus.journal import Journal
 from memrouter.stores.milvus.reader import OwnerReader
 from memrouter.stores.milvus.reads import Reads
@@ -31,6 +34,8 @@ from memrouter.stores.query import (
     StoreQuery,
 )
 
+T = TypeVar("T")
+
 
 class MilvusStore:
     """Satisfies ``MemoryStore`` with one collection.
@@ -39,6 +44,9 @@ class MilvusStore:
     visible in one step, over all owners of the call; ``merge`` does so for some hundred records at a time. A write
     returns when every router sees it at its next read, which takes the server's time tick (200 to 400 ms); reads do
     not wait. How durable a write is that returned, Milvus's log decides.
+
+    Once the collection was reindexed with another model, writes raise ``SchemaMismatch``; so do reads, as soon as the
+    old collection is gone.
     """
 
     def __init__(
@@ -54,8 +62,9 @@ class MilvusStore:
         self._connection = connection
         self._capabilities = capabilities
         self._canary = Canary(connection, collection, rng=rng)
+        self._fence = Fence(connection, collection, own=EmbeddingSpace(model, dimension))
         reader = OwnerReader(connection, collection, embedding_model=model)
-        self._journal = Journal(connection, collection, reader, clock=clock, rng=rng)
+        self._journal = Journal(connection, collection, reader, fence=self._fence, clock=clock, rng=rng)
         self._reads = Reads(reader)
         self._search = Search(connection, collection, reader, dimension=dimension)
         self._writes = Writes(self._journal, reader, collection, dimension=dimension, embedding_model=model)
@@ -118,11 +127,11 @@ class MilvusStore:
 
     async def get(self, scope: Scope, ids: Sequence[str], *, now: int) -> list[MemoryRecord]:
         """See ``MemoryStore.get``."""
-        return await self._reads.get(scope, ids, now)
+        return await self._read(self._reads.get(scope, ids, now))
 
     async def list(self, scope: Scope, query: ListQuery) -> Page:
         """See ``MemoryStore.list``."""
-        return await self._reads.page(scope, query)
+        return await self._read(self._reads.page(scope, query))
 
     async def search(self, scope: Scope, query: StoreQuery) -> Candidates:
         """See ``MemoryStore.search``.
@@ -130,7 +139,7 @@ class MilvusStore:
         Raises:
             SchemaMismatch: The query's vector does not fit the store.
         """
-        return await self._search(scope, query)
+        return await self._read(self._search(scope, query))
 
     async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
         """See ``MemoryStore.update``."""
@@ -146,11 +155,16 @@ class MilvusStore:
 
     async def stats(self, scope: Scope, *, now: int) -> ScopeStats:
         """See ``MemoryStore.stats``."""
-        return await self._reads.stats(scope, now)
+        return await self._read(self._reads.stats(scope, now))
 
-    def scan(self, query: ScanQuery) -> AsyncIterator[ScanPage]:
+    async def scan(self, query: ScanQuery) -> AsyncIterator[ScanPage]:
         """See ``MemoryStore.scan``; of the users, not of the memories, the ids are held meanwhile."""
-        return self._scan.pages(query)
+        try:
+            async for page in self._scan.pages(query):
+                yield page
+        except StoreUnavailable:
+            await self._fence.check_still_kept()
+            raise
 
     async def merge(self, records: Sequence[MemoryRecord], *, mode: MergeMode) -> Sequence[Merged]:
         """See ``MemoryStore.merge``; some hundred records in one atomic step."""
@@ -158,13 +172,26 @@ class MilvusStore:
 
     async def count(self, user_id: str | None) -> int:
         """See ``MemoryStore.count``."""
-        return await self._scan.count(user_id)
+        return await self._read(self._scan.count(user_id))
 
     async def check(self) -> None:
-        """See ``MemoryStore.check``: writes, finds and deletes an entity."""
+        """See ``MemoryStore.check``: writes, finds and deletes an entity.
+
+        Raises:
+            SchemaMismatch: The collection was reindexed meanwhile.
+        """
+        await self._fence.check_still_kept()
         await self._canary.sing()
 
     async def aclose(self) -> None:
         """See ``MemoryStore.aclose``."""
         await self._journal.settle()
         await self._connection.aclose()
+
+    async def _read(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what a read gives; where it fails since the collection was reindexed, say that."""
+        try:
+            return await work
+        except StoreUnavailable:
+            await self._fence.check_still_kept()
+            raise
