@@ -27,6 +27,9 @@ from memrouter.upstream.discovery import discover_models
 logger = logging.getLogger(__name__)
 CONFIG_EXIT = 2
 KEY_VARIABLE = "MEMROUTER_UPSTREAM_KEY"
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection stays open: longer than proxies and clients keep theirs (60 s at most, as a rule), or one
+of them sends a request into a connection that is being closed."""
 
 
 def serve(
@@ -152,6 +155,7 @@ def _uvicorn_config(runtime: Runtime, listener: Listener) -> uvicorn.Config:
         log_config=None,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, round(runtime.settings.global_.server.shutdown_seconds)),
     )
 
