@@ -1,5 +1,6 @@
 """Samples of several ways to do the same, and the table that shows them beside the first."""
 
+import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,13 +36,13 @@ class Case:
 
 
 async def measure(cases: Sequence[Case], *, rounds: int, warm_up: int) -> None:
-    """Do every case once a round, in turns, so that whatever slows the machine slows all of them.
+    """Do every case once a round, so that whatever slows the machine slows all of them.
 
-    The first case of a round differs from round to round, since it may find the caches of the one before.
+    Every round has an order of its own, since a case finds the caches as the one before it left them.
     """
+    rng = random.Random(0)
     for number in range(-warm_up, rounds):
-        first = number % len(cases)
-        for case in (*cases[first:], *cases[:first]):
+        for case in rng.sample(cases, len(cases)):
             begun = time.perf_counter()
             await case.operation(number)
             if number >= 0:
