@@ -458,3 +458,23 @@ async def test_hidden_memories_that_are_nearer_do_not_crowd_out_visible_ones(
     assert answer.records is not None
     assert {record.id for record in answer.records} == {record.id for record in seen}
     assert await _calls(connection, "FT.SEARCH") - before == 1
+
+
+@pytest.mark.parametrize("stranger", ["another memory's", "no memory's"])
+async def test_a_row_under_another_key_does_not_break_the_search(
+    valkey_store: ValkeyStore,
+    records: RecordFactory,
+    connection: Connection,
+    valkey: ValkeySettings,
+    stranger: str,
+) -> None:
+    first, second, gone = records.many(3)
+    await valkey_store.create([first, second, gone])
+    memory = Keys(valkey.collection_prefix).of_user("alice").memory
+    source = second if stranger == "another memory's" else gone
+    row = await connection.run(["HGET", memory(source.id), "record"])
+    await connection.run(["HSET", memory(first.id), "record", row])
+    await valkey_store.delete(ALICE, Filter(ids=frozenset({gone.id})))
+    found = await valkey_store.search(ALICE, StoreQuery(vector=second.embedding, k=5, now=NOW))
+    assert found.records is not None
+    assert sorted(record.id for record in found.records) == sorted({second.id, source.id})

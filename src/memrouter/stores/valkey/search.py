@@ -36,8 +36,8 @@ FULL_DISTANCE = {"COSINE": 2.0, "IP": 2.0, "L2": 4.0}
 """Distance between opposite vectors by metric: 1 - cosine twice, and the squared length for L2."""
 WORD_SCAN = 20_000
 """How many of an owner's newest memories are looked at for words where the owner is over the scan limit."""
-MAX_SCOPES = 4096
-"""How many scopes are remembered, as over the scan limit and with their keys."""
+MAX_LARGE = 4096
+"""How many scopes are remembered as over the scan limit."""
 
 _VECTOR_FOLLOWS = (b"PARAMS", b"2", b"vector")
 _WANTED = (*PACKED_FIELDS, "distance")
@@ -80,7 +80,6 @@ class Search:
         self._dimension = dimension
         self._shards: tuple[str, ...] = ("ALLSHARDS", "CONSISTENT") if connection.cluster else ()
         self._large: dict[tuple[Scope, int], int] = {}
-        self._places: dict[Scope, tuple[OwnerKeys, str]] = {}
 
     async def __call__(self, scope: Scope, query: StoreQuery) -> Candidates:
         """See ``MemoryStore.search``."""
@@ -113,7 +112,7 @@ class Search:
         if outcome == b"same":
             return Candidates(records=None, scores=None, complete=False, generation=generation)
         if outcome == b"large":
-            if len(self._large) >= MAX_SCOPES:
+            if len(self._large) >= MAX_LARGE:
                 self._large.clear()
             self._large[place] = generation
             return generation
@@ -162,7 +161,7 @@ class Search:
         self, scope: Scope, query: StoreQuery, sought: bytes, generation: int
     ) -> tuple[int, Ranking | None]:
         """Return the generation and at least the ``k`` nearest by the index; None where it cannot tell now."""
-        owner, _ = self._place(scope)
+        owner = self._keys.of_scope(scope)
         wanted = query.k + SPARE
         while True:
             try:
@@ -178,11 +177,12 @@ class Search:
             shown = [record for record in records if record.visible(query.now)]
             if query.where is not EVERYTHING:
                 shown = [record for record in shown if query.where.holds(record)]
-            near = by_distance(
-                shown,
-                {key.decode().removeprefix(owner.base): distance for key, _, distance in found},
-                full=FULL_DISTANCE[self._index.schema.metric],
-            )
+            distances = {key.decode(errors="replace").removeprefix(owner.base): apart for key, _, apart in found}
+            ids = {record.id for record in shown}
+            if len(ids) == len(shown) and ids <= distances.keys():
+                near: Ranking = by_distance(shown, distances, full=FULL_DISTANCE[self._index.schema.metric])
+            else:  # a row that somebody moved to another key
+                near = ranked(shown, query.vector)
             if len(found) < wanted or not _tied(near[1] or (), query.k):
                 return generation, near
             if wanted >= MAX_NEIGHBOURS:
@@ -217,7 +217,9 @@ class Search:
 
     def _command(self, scope: Scope, query: StoreQuery, sought: bytes, wanted: int) -> list[Arg]:
         """Return FT.SEARCH; only digests, words of our own and numbers stand in the query."""
-        parts = [self._place(scope)[1], f"@live_until:[({query.now} +inf]"]
+        project = scope_digest_of(scope)
+        parts = [f"@owner:{{{scope.owner}}}" if project is None else f"@scope:{{{project}}}"]
+        parts.append(f"@live_until:[({query.now} +inf]")
         if query.where.types != ALL_TYPES:
             parts.append(f"@memory_type:{{{'|'.join(sorted(query.where.types))}}}")
         if query.where.sources is not None:
@@ -228,17 +230,6 @@ class Search:
             f"({' '.join(parts)})=>[KNN {wanted} @embedding $vector{width} AS distance]",
             *_VECTOR_FOLLOWS, sought, *_FIELDS_WANTED, str(wanted), b"DIALECT", b"2",
         ]  # fmt: skip
-
-    def _place(self, scope: Scope) -> tuple[OwnerKeys, str]:
-        """Return the keys of a scope's owner and what finds its memories in the index; kept, for digests take time."""
-        place = self._places.get(scope)
-        if place is None:
-            owner, project = scope.owner, scope_digest_of(scope)
-            place = self._keys.of(owner), f"@owner:{{{owner}}}" if project is None else f"@scope:{{{project}}}"
-            if len(self._places) >= MAX_SCOPES:
-                self._places.clear()
-            self._places[scope] = place
-        return place
 
     async def _access(self, owner: OwnerKeys, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         """Return the access entries of memories."""
