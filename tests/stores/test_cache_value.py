@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source, Trust
 from memrouter.stores import cache_value
 from memrouter.stores.base import Capabilities
@@ -30,7 +31,9 @@ FULL = FACTORY.make(
     conversation_id="c1",
     turn_index=3,
     role="user",
-    superseded_by=None,
+    pinned=True,
+    links=("m1", "m2"),
+    history=(HistoryEntry(NOW, Event.CREATED, Actor.ROUTER, rule="turn"), HistoryEntry(NOW, Event.PINNED, Actor.OWNER)),
 )
 RECORDS = [FACTORY.make(), FULL, FACTORY.make()]
 SCOPE = Scope("alice", None)

@@ -21,7 +21,7 @@ from memrouter.stores.cache_server import ValkeyCacheServer
 from memrouter.stores.cached import CachedStore
 from memrouter.stores.hot_cache import PAUSE_SECONDS, HotCache
 from memrouter.stores.instrumented import InstrumentedStore
-from memrouter.stores.query import EVERYTHING, Candidates, Filter, ListQuery, MergeMode, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, Candidates, Change, Filter, ListQuery, MergeMode, Patch, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.clock import ManualClock
 from memrouter.testing.records import NOW, RecordFactory, plain
@@ -163,6 +163,11 @@ async def test_a_search_with_a_known_generation_goes_to_the_store_alone(router: 
     assert router.outcomes() == {"miss": 1}
 
 
+async def commit(store: MemoryStore, *put: MemoryRecord, remove: frozenset[str] = frozenset()) -> int | None:
+    generation = (await store.search(Scope("alice", None), StoreQuery(vector=None, k=1, now=0))).generation
+    return await store.commit(Change("alice", generation, put=put, remove=remove))
+
+
 Write = Callable[[MemoryStore, RecordFactory, MemoryRecord], Awaitable[object]]
 WRITES: dict[str, tuple[Write, list[str]]] = {
     "create": (lambda store, make, old: store.create([make.make("new")]), ["new", "old"]),
@@ -170,6 +175,10 @@ WRITES: dict[str, tuple[Write, list[str]]] = {
     "delete": (lambda store, make, old: store.delete(ALICE, Filter(ids=frozenset({old.id}))), []),
     "merge": (
         lambda store, make, old: store.merge([msgspec.structs.replace(old, content="new")], mode=MergeMode.REPLACE),
+        ["new"],
+    ),
+    "commit": (
+        lambda store, make, old: commit(store, make.make("new"), remove=frozenset({old.id})),
         ["new"],
     ),
 }
@@ -240,6 +249,23 @@ async def test_a_forgotten_text_is_not_left_in_the_cache(
     assert not any(b"walrus" in value for value in (await raw.hgetall(key(tmp_path))).values())
     assert any(b"walrus" in value for value in (await raw.hgetall(key(tmp_path, BOB))).values()), "others keep theirs"
     assert await router.texts() == []
+
+
+async def test_a_change_that_was_not_made_drops_the_answers_too(
+    router: Router, make: RecordFactory, raw: GlideClient, tmp_path: Path
+) -> None:
+    await router.store.create([make.make("walrus")])
+    await router.texts()
+    assert await router.store.commit(Change("alice", after=7, put=[make.make("late")])) is None
+    assert set(await raw.hgetall(key(tmp_path))) == {b"epoch"}
+    assert await router.texts() == ["walrus"]
+
+
+async def test_the_state_is_that_of_the_store(router: Router, store: SqliteStore) -> None:
+    version = await router.store.state.put("space", "key", b"1", now=NOW)
+    entry = await store.state.get("space", "key", now=NOW)
+    assert entry is not None
+    assert entry.version == version
 
 
 async def test_a_write_that_failed_drops_the_answers_since_it_may_have_been_made(

@@ -12,7 +12,7 @@ from memrouter.errors import SchemaMismatch, StoreUnavailable
 from memrouter.models.memory import Scope
 from memrouter.stores.base import Capabilities, MemoryStore
 from memrouter.stores.deferred import DeferredStore, open_or_defer
-from memrouter.stores.query import EVERYTHING, ListQuery, MergeMode, Patch, ScanQuery, StoreQuery
+from memrouter.stores.query import EVERYTHING, Change, ListQuery, MergeMode, Patch, ScanQuery, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.records import NOW, RecordFactory
 from memrouter.testing.store_contract import StoreContract
@@ -86,15 +86,24 @@ async def test_every_call_says_why_the_store_is_not_open(tmp_path: Path) -> None
         store.stats(ALICE, now=NOW),
         anext(store.scan(ScanQuery())),
         store.merge([record], mode=MergeMode.SKIP),
+        store.commit(Change("alice", after=0)),
+        store.state.get("space", "key", now=NOW),
+        store.state.put("space", "key", b"", now=NOW),
+        store.state.remove("space", "key"),
+        anext(store.state.entries("space", now=NOW)),
+        anext(store.state.spaces()),
+        store.state.drop("space"),
         store.count(None),
         store.check(),
     )
+    state = store.state
     for call in calls:
         with pytest.raises(StoreUnavailable, match=r"^no route to host$"):
             await call
     gate.set()
     await until_open(store)
     assert store.capabilities.exact
+    assert await state.put("space", "key", b"", now=NOW) == 1
     assert await store.create([record]) == [record.id]
     await store.aclose()
 

@@ -13,7 +13,7 @@ from memrouter.models.memory import MemoryRecord, Scope, unit
 from memrouter.observability.metrics import Metrics
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.instrumented import InstrumentedStore, StoreObserver
-from memrouter.stores.query import EVERYTHING, ListQuery, Merged, MergeMode, Patch, ScanQuery, StoreQuery
+from memrouter.stores.query import EVERYTHING, Change, ListQuery, Merged, MergeMode, Patch, ScanQuery, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.clock import ManualClock
 from memrouter.testing.store_contract import StoreContract
@@ -81,11 +81,17 @@ async def test_every_call_goes_through_and_is_told(store: MemoryStore, noted: No
     assert await store.touch(ALICE, ["a"], now=NOW) == 1
     assert (await store.stats(ALICE, now=NOW)).total == 2
     assert list(await store.merge([record("a")], mode=MergeMode.SKIP)) == [Merged.KEPT]
+    assert await store.commit(Change("alice", after=7)) is None
+    assert await store.state.put("space", "key", b"1", now=NOW) == 1
+    assert await store.state.get("space", "key", now=NOW) is not None
+    assert await store.state.remove("space", "key") is True
+    await store.state.drop("space")
     assert await store.count(None) == 2
     await store.check()
     assert await store.delete(ALICE, EVERYTHING) == 2
     assert store.capabilities.backend == "sqlite"
-    operations = ["create", "get", "list", "search", "update", "touch", "stats", "merge", "count", "check", "delete"]
+    operations = ["create", "get", "list", "search", "update", "touch", "stats", "merge", "commit"]
+    operations += ["state_put", "state_get", "state_remove", "state_drop", "count", "check", "delete"]
     assert noted.calls == [("sqlite", operation, "ok", 0.0) for operation in operations]
 
 

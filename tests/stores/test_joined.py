@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import MemoryRecord, owner_key
 from memrouter.stores.base import Capabilities
 from memrouter.stores.joined import Pair, joined, same_memory
@@ -51,7 +52,8 @@ async def test_every_memory_of_either_comes_once_and_in_order(
 @pytest.mark.parametrize("field", MemoryRecord.__struct_fields__)
 def test_memories_that_differ_in_one_field_are_not_the_same(field: str) -> None:
     one = MAKE.make("text")
-    changed: dict[str, object] = {"embedding": -one.embedding, "importance": 0.25, "type": "semantic"}
+    changed: dict[str, object] = {"embedding": -one.embedding, "importance": 0.25, "type": "semantic", "pinned": True}
+    changed |= {"links": ("m1",), "history": (HistoryEntry(NOW, Event.CREATED, Actor.ROUTER),)}
     numbers = ("created_at", "updated_at", "last_accessed", "expires_at", "access_count", "turn_index")
     other = replace(one, **{field: changed.get(field, 7 if field in numbers else "other")})  # type: ignore[arg-type] # a field by its name
     assert not same_memory(one, other)

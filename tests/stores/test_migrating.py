@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from memrouter.config.memory import RedisCacheSettings, SqliteSettings
 from memrouter.errors import StoreUnavailable
@@ -18,8 +19,9 @@ from memrouter.stores.cached import CachedStore
 from memrouter.stores.hot_cache import HotCache
 from memrouter.stores.migrating import MigratingStore
 from memrouter.stores.mirror import Mirror, generation
-from memrouter.stores.query import EVERYTHING, Candidates, Filter, ListQuery, MergeMode, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, Candidates, Change, Filter, ListQuery, MergeMode, Patch, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
+from memrouter.stores.state import StateStore
 from memrouter.testing.clock import ManualClock
 from memrouter.testing.records import NOW, RecordFactory
 from memrouter.testing.valkey import ValkeyServer
@@ -27,6 +29,13 @@ from memrouter.testing.valkey import ValkeyServer
 ALICE, BOB = Scope("alice"), Scope("bob")
 LATER = NOW + 1_000_000
 WHOLE = StoreQuery(vector=None, k=1, now=LATER, scan_limit=99)
+
+
+class Down:
+    """A state that cannot be reached."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise StoreUnavailable("switched off")
 
 
 class Switchable:
@@ -40,6 +49,10 @@ class Switchable:
     @property
     def store(self) -> MemoryStore:
         return cast("MemoryStore", self)
+
+    @property
+    def state(self) -> StateStore:
+        return self._inner.state if not self.down else cast("StateStore", Down())
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
@@ -123,6 +136,11 @@ async def test_a_write_is_in_both_stores_when_it_returns(house: House, make: Rec
     await house.store.update(ALICE, "m3", Patch(updated_at=LATER, superseded_by=first.id))
     await house.store.delete(ALICE, Filter(ids=frozenset({second.id})))
     assert await texts(house.new.store) == ["four", "three"]
+    planned = await generation(house.store, "alice")
+    five = replace(second, content="five", pinned=True)
+    assert await house.store.commit(Change("alice", planned, put=[five], remove=frozenset({"m3"}))) is not None
+    assert await house.store.commit(Change("alice", planned, put=[make.make("late")])) is None
+    assert await texts(house.new.store) == ["five", "four"]
     await house.store.delete(ALICE, EVERYTHING)
     assert await texts(house.new.store) == []
     assert not house.mirror.owes("alice")

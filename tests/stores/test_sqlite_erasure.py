@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from memrouter.models.memory import Scope
-from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Patch
+from memrouter.stores.query import EVERYTHING, Change, Filter, ListQuery, Patch
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.records import NOW, RecordFactory
 
@@ -51,6 +52,20 @@ async def test_a_rewritten_text_is_not_left_in_the_file(store: SqliteStore, make
     await store.update(ALICE, secret.id, patch)
     await store.aclose()
     assert_erased(path)
+
+
+@pytest.mark.parametrize("kind", ["rewritten", "removed"])
+async def test_a_text_that_a_change_took_away_is_not_left_in_the_file(
+    store: SqliteStore, make: RecordFactory, path: Path, kind: str
+) -> None:
+    secret = make.make(SECRET)
+    await store.create([*make.many(30), secret])
+    new = replace(secret, content="new", embedding=make.vector("new"))
+    put, remove = ([new], frozenset[str]()) if kind == "rewritten" else ([], frozenset({secret.id}))
+    assert await store.commit(Change("alice", 1, put=put, remove=remove)) == 2
+    await store.aclose()
+    assert_erased(path)
+    assert secret.embedding.tobytes() not in files(path)
 
 
 async def test_nothing_names_a_user_whose_memories_were_all_deleted(

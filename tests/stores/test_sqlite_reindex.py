@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from memrouter.config.memory import SqliteSettings
 from memrouter.errors import SchemaMismatch, StoreUnavailable
 from memrouter.models.memory import Matrix
 from memrouter.stores.embedding_space import EmbeddingSpace
-from memrouter.stores.query import MergeMode
+from memrouter.stores.query import Change, MergeMode
 from memrouter.stores.reindexing import Text
 from memrouter.stores.sqlite.reindex import SqliteReindexing
 from memrouter.stores.sqlite.store import SqliteStore
@@ -108,6 +109,20 @@ async def test_a_replaced_memory_needs_a_vector_again(
     await fill(reindexing)
     await store.merge([records[1]], mode=MergeMode.REPLACE)
     assert (await reindexing.survey()).made == 2
+
+
+async def test_a_memory_that_a_change_rewrote_needs_a_vector_again_unless_its_text_stayed(
+    store: SqliteStore, make: RecordFactory, reindexing: SqliteReindexing
+) -> None:
+    kept, rewritten, removed = make.many(3)
+    await store.create([kept, rewritten, removed])
+    await reindexing.begin()
+    await fill(reindexing)
+    put = [replace(kept, pinned=True, superseded_by="m9"), replace(rewritten, content="new"), make.make()]
+    assert await store.commit(Change("alice", 1, put=put, remove=frozenset({removed.id}))) == 2
+    assert (await reindexing.survey()).made == 1
+    assert await fill(reindexing) == 2
+    assert await reindexing.switch() == 3
 
 
 async def test_vectors_that_do_not_fit_are_refused_whole(

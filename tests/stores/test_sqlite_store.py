@@ -193,7 +193,7 @@ async def test_processes_that_make_the_file_at_once_share_it(path: Path, open_st
     assert (await store.stats(ALICE, now=LATER)).total == 32
 
 
-@pytest.mark.parametrize("table", ["meta", "owners", "memories", "access"])
+@pytest.mark.parametrize("table", ["meta", "owners", "memories", "access", "state"])
 async def test_a_check_notices_a_table_that_is_gone(open_store: OpenStore, tmp_path: Path, table: str) -> None:
     store = await open_store()
     with closing(sqlite3.connect(next(tmp_path.rglob("*.db")))) as outside:

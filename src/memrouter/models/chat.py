@@ -44,10 +44,12 @@ class _Head(msgspec.Struct):
     messages: list[_Message]
     stream: bool | None = None
     tools: list[msgspec.Raw] | None = None
+    user: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _HEAD = msgspec.json.Decoder(_Head)
 _RAW_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXT = msgspec.json.Decoder(str)
 _RAW_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
 
@@ -82,6 +84,7 @@ class ChatRequest:
         messages: At least one.
         tool_count: Number of tools the request defines.
         model_span: Where the model's name stands in the body.
+        user: What the client says about its user, where that is text; proves nothing.
     """
 
     body: bytes
@@ -90,6 +93,7 @@ class ChatRequest:
     messages: tuple[ChatMessage, ...]
     tool_count: int
     model_span: Span
+    user: str | None = None
 
     @classmethod
     def parse(cls, body: bytes) -> "ChatRequest":
@@ -112,6 +116,7 @@ class ChatRequest:
             messages=tuple(_message(wire, span) for wire, span in zip(head.messages, spans, strict=True)),
             tool_count=len(head.tools or ()),
             model_span=fields["model"],
+            user=_text(head.user),
         )
 
     @property
@@ -152,6 +157,14 @@ def _explain(error: msgspec.ValidationError) -> tuple[str, str]:
     if missing:
         path = f"{path}.{missing['name']}".lstrip(".")
     return f"{path or 'body'}: {reason}", path or "body"
+
+
+def _text(value: msgspec.Raw) -> str | None:
+    """Return a JSON value that is text; None for any other."""
+    try:
+        return _TEXT.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def _message(wire: _Message, span: Span) -> ChatMessage:

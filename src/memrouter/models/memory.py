@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memrouter.errors import InvalidRequest
+from memrouter.models.history import HistoryEntry
 
 MAX_IDENTITY_CHARS = 256
 MAX_ID_CHARS = 64
@@ -134,6 +135,10 @@ class MemoryRecord(msgspec.Struct, frozen=True, eq=False, gc=False):
         turn_index: Number of the turn in that conversation, from 0.
         role: Whose words it holds, such as ``user``, ``assistant`` or ``turn``.
         superseded_by: Id of the memory that replaced this one; superseded memories are kept but not retrieved.
+        quarantine: Name of the rule for which it is kept apart and never injected; None where it is not.
+        pinned: Whether it must not be pruned, evicted or consolidated.
+        links: Ids of the memories that it was made from.
+        history: What happened to it, oldest first; empty where there is nothing to say beside the fields above.
     """
 
     id: str
@@ -155,10 +160,18 @@ class MemoryRecord(msgspec.Struct, frozen=True, eq=False, gc=False):
     turn_index: int | None = None
     role: str | None = None
     superseded_by: str | None = None
+    quarantine: str | None = None
+    pinned: bool = False
+    links: tuple[str, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
 
     def visible(self, now: int) -> bool:
         """Return whether retrieval and lists may show this memory at ``now`` (milliseconds)."""
-        return self.superseded_by is None and (self.expires_at is None or self.expires_at > now)
+        return self.superseded_by is None and self.quarantine is None and self.living(now)
+
+    def living(self, now: int) -> bool:
+        """Return whether this memory has not expired at ``now`` (milliseconds)."""
+        return self.expires_at is None or self.expires_at > now
 
 
 def content_digest(content: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from memrouter.models.chat import ChatDraft, ChatRequest
 from memrouter.models.memory import DEFAULT_PROJECT, Scope
@@ -25,6 +26,21 @@ class MemoryStatus(StrEnum):
     """Store or embedder failed or was too slow; the request went on."""
 
 
+class Permission(StrEnum):
+    """What a caller may do; a route asks for one."""
+
+    CHAT = "chat"
+    """Talk to models and list them."""
+    MEMORY = "memory"
+    """Look at and change the own memories."""
+    OPERATOR = "operator"
+    """See what concerns the router as a whole."""
+
+
+ORDINARY: Final = frozenset({Permission.CHAT, Permission.MEMORY})
+"""What everybody may who is not known to be less or more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who is calling, as far as a trusted party says.
@@ -33,11 +49,13 @@ class Identity:
         user_id: None where nobody is named.
         project_id: Project of the user.
         groups: Names of the user's groups.
+        permissions: What the caller may do.
     """
 
     user_id: str | None = None
     project_id: str = DEFAULT_PROJECT
     groups: tuple[str, ...] = ()
+    permissions: frozenset[Permission] = ORDINARY
 
     @property
     def scope(self) -> Scope | None:
@@ -93,6 +111,9 @@ class Turn:
         recalled_ids: Ids of the memories that were injected.
         upstream_seconds: Time until the backend's status and headers arrived; the rest of the time until then is
             the router's own.
+        session: Name of the conversation, where the API knows one and the client sends no session header.
+        auto_store: Whether the client wants this turn remembered, which beats the route; None leaves it to the route.
+        begun_at: When the request came to memory, in milliseconds since the epoch; 0 before it did.
     """
 
     request: ChatRequest
@@ -107,6 +128,9 @@ class Turn:
     memory: MemoryOutcome | None = None
     recalled_ids: tuple[str, ...] = ()
     upstream_seconds: float = 0.0
+    session: str = ""
+    auto_store: bool | None = None
+    begun_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Protocol
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.query import (
     Candidates,
+    Change,
     Filter,
     ListQuery,
     Merged,
@@ -18,6 +19,7 @@ from memrouter.stores.query import (
     ScopeStats,
     StoreQuery,
 )
+from memrouter.stores.state import StateStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,29 @@ class MemoryStore(Protocol):
             MemoryConflict: An id occurs twice for one owner, or the store keeps ids apart over owners and this one is
                 another owner's; nothing was written for that owner.
         """
+        ...
+
+    async def commit(self, change: Change) -> int | None:
+        """Make a change if the owner's generation is still the one that it was planned at.
+
+        Everything of it is made, or nothing; no reader sees a part of it. The way to decide on a write by what is
+        kept already: read the generation, then read, plan, commit, and begin anew where another write came between.
+        Where several routers share a server without transactions (Milvus), two commits that meet may both fail,
+        and each may be seen for some 100 ms before it is taken back.
+
+        Returns:
+            The owner's generation now; None where ``change.after`` no longer stood, and nothing was changed.
+
+        Raises:
+            SchemaMismatch: A vector is of another dimension or model; nothing was written.
+            MemoryConflict: The store keeps ids apart over owners and an id of ``put`` is another owner's, or an id
+                occurs twice; nothing was written.
+        """
+        ...
+
+    @property
+    def state(self) -> StateStore:
+        """Return the small facts kept beside the memories; needs no I/O."""
         ...
 
     async def count(self, user_id: str | None) -> int:

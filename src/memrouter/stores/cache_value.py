@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from memrouter.models.history import HistoryEntry
 from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source, Trust
 from memrouter.stores.query import Candidates
 from memrouter.stores.vectors import to_matrix
@@ -36,6 +37,10 @@ class _Memory(msgspec.Struct, array_like=True):
     turn_index: int | None
     role: str | None
     superseded_by: str | None
+    quarantine: str | None
+    pinned: bool
+    links: tuple[str, ...]
+    history: tuple[HistoryEntry, ...]
 
 
 class _Answer(msgspec.Struct, array_like=True):
@@ -162,6 +167,10 @@ def _memory(record: MemoryRecord) -> _Memory:
         turn_index=record.turn_index,
         role=record.role,
         superseded_by=record.superseded_by,
+        quarantine=record.quarantine,
+        pinned=record.pinned,
+        links=record.links,
+        history=record.history,
     )
 
 
@@ -193,6 +202,10 @@ def _records(held: _Answer, scope: Scope) -> list[MemoryRecord]:
             turn_index=memory.turn_index,
             role=memory.role,
             superseded_by=memory.superseded_by,
+            quarantine=memory.quarantine,
+            pinned=memory.pinned,
+            links=memory.links,
+            history=memory.history,
         )
         for memory, vector in zip(held.memories, vectors, strict=True)
     ]

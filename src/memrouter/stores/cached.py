@@ -15,6 +15,7 @@ from memrouter.stores.cache_value import MAX_VALUE_BYTES, HeldAnswer, least_byte
 from memrouter.stores.hot_cache import CacheObserver, HotCache
 from memrouter.stores.query import (
     Candidates,
+    Change,
     Filter,
     ListQuery,
     Merged,
@@ -26,6 +27,7 @@ from memrouter.stores.query import (
     ScopeStats,
     StoreQuery,
 )
+from memrouter.stores.state import StateStore
 
 INLINE_BYTES: Final = 128 * 1024
 """Values up to this size are packed and unpacked in the event loop: about 0.5 ms."""
@@ -133,6 +135,16 @@ class CachedStore:
         """See ``MemoryStore.merge``."""
         async with self._writing(*{owner_key(record.user_id) for record in records}):
             return await self._inner.merge(records, mode=mode)
+
+    async def commit(self, change: Change) -> int | None:
+        """See ``MemoryStore.commit``."""
+        async with self._writing(owner_key(change.user_id)):
+            return await self._inner.commit(change)
+
+    @property
+    def state(self) -> StateStore:
+        """Return the inner store's; nothing of it is cached."""
+        return self._inner.state
 
     async def count(self, user_id: str | None) -> int:
         """See ``MemoryStore.count``."""

@@ -9,8 +9,10 @@ from typing import TypeAlias
 from memrouter.errors import SchemaMismatch, StoreUnavailable
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.base import Capabilities, MemoryStore
+from memrouter.stores.deferred_state import DeferredState
 from memrouter.stores.query import (
     Candidates,
+    Change,
     Filter,
     ListQuery,
     Merged,
@@ -22,6 +24,7 @@ from memrouter.stores.query import (
     ScopeStats,
     StoreQuery,
 )
+from memrouter.stores.state import StateStore
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +124,15 @@ class DeferredStore:
     async def merge(self, records: Sequence[MemoryRecord], *, mode: MergeMode) -> Sequence[Merged]:
         """See ``MemoryStore.merge``."""
         return await self._store().merge(records, mode=mode)
+
+    async def commit(self, change: Change) -> int | None:
+        """See ``MemoryStore.commit``."""
+        return await self._store().commit(change)
+
+    @property
+    def state(self) -> StateStore:
+        """See ``MemoryStore.state``; until the store is open, every call of it raises why it is not."""
+        return DeferredState(lambda: self._store().state)
 
     async def count(self, user_id: str | None) -> int:
         """See ``MemoryStore.count``."""

@@ -1,7 +1,7 @@
 """A store that tells an observer how long every call took and how it ended."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 from memrouter.clock import Clock
@@ -10,6 +10,7 @@ from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.base import Capabilities, MemoryStore
 from memrouter.stores.query import (
     Candidates,
+    Change,
     Filter,
     ListQuery,
     Merged,
@@ -21,6 +22,7 @@ from memrouter.stores.query import (
     ScopeStats,
     StoreQuery,
 )
+from memrouter.stores.state import StateEntry, StateStore
 
 
 class StoreObserver(Protocol):
@@ -51,6 +53,7 @@ class InstrumentedStore:
         self._inner = inner
         self._observer = observer
         self._clock = clock
+        self._state = _InstrumentedState(inner, self._observed)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -112,6 +115,16 @@ class InstrumentedStore:
         async with self._observed("merge"):
             return await self._inner.merge(records, mode=mode)
 
+    async def commit(self, change: Change) -> int | None:
+        """See ``MemoryStore.commit``."""
+        async with self._observed("commit"):
+            return await self._inner.commit(change)
+
+    @property
+    def state(self) -> StateStore:
+        """Return the inner store's, whose ``get`` is told as ``state_get``, and so on."""
+        return self._state
+
     async def count(self, user_id: str | None) -> int:
         """See ``MemoryStore.count``."""
         async with self._observed("count"):
@@ -143,6 +156,51 @@ class InstrumentedStore:
                 outcome=outcome,
                 seconds=self._clock.monotonic() - begun,
             )
+
+
+class _InstrumentedState:
+    """Satisfies ``StateStore``; behaves as that of ``inner`` does."""
+
+    def __init__(self, inner: MemoryStore, observed: Callable[[str], AbstractAsyncContextManager[None]]) -> None:
+        self._inner = inner
+        self._observed = observed
+
+    async def get(self, space: str, key: str, *, now: int) -> StateEntry | None:
+        """See ``StateStore.get``."""
+        async with self._observed("state_get"):
+            return await self._inner.state.get(space, key, now=now)
+
+    async def put(
+        self,
+        space: str,
+        key: str,
+        value: bytes,
+        *,
+        now: int,
+        expires_at: int | None = None,
+        if_version: int | None = None,
+    ) -> int | None:
+        """See ``StateStore.put``."""
+        async with self._observed("state_put"):
+            return await self._inner.state.put(space, key, value, now=now, expires_at=expires_at, if_version=if_version)
+
+    async def remove(self, space: str, key: str, *, if_version: int | None = None) -> bool:
+        """See ``StateStore.remove``."""
+        async with self._observed("state_remove"):
+            return await self._inner.state.remove(space, key, if_version=if_version)
+
+    def entries(self, space: str, *, now: int) -> AsyncIterator[StateEntry]:
+        """See ``StateStore.entries``; is not told."""
+        return self._inner.state.entries(space, now=now)
+
+    def spaces(self, prefix: str = "") -> AsyncIterator[str]:
+        """See ``StateStore.spaces``; is not told."""
+        return self._inner.state.spaces(prefix)
+
+    async def drop(self, space: str) -> None:
+        """See ``StateStore.drop``."""
+        async with self._observed("state_drop"):
+            await self._inner.state.drop(space)
 
 
 def _outcome(error: Exception) -> str:

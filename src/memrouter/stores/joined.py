@@ -28,6 +28,10 @@ _PLAIN = attrgetter(
     "turn_index",
     "role",
     "superseded_by",
+    "quarantine",
+    "pinned",
+    "links",
+    "history",
 )
 
 

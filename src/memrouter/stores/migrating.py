@@ -11,10 +11,12 @@ from memrouter.errors import StoreError, StoreUnavailable
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.base import Capabilities, MemoryStore
 from memrouter.stores.circuit import Circuit
+from memrouter.stores.migrating_state import PATIENCE_SECONDS, MigratingState
 from memrouter.stores.mirror import Ids, Mirror, generation
 from memrouter.stores.proofs import Proof
 from memrouter.stores.query import (
     Candidates,
+    Change,
     Filter,
     ListQuery,
     Merged,
@@ -26,11 +28,11 @@ from memrouter.stores.query import (
     ScopeStats,
     StoreQuery,
 )
+from memrouter.stores.state import StateStore
+from memrouter.stores.state_mirror import StateMirror
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS: Final = 0.5
-"""How long a read waits for the new store before it goes to the old one, and for the old store's generation."""
 CARRY_SECONDS: Final = 1.0
 """How long a write that has been made waits until the new store has it too."""
 PAUSE_SECONDS: Final = 2.0
@@ -54,7 +56,7 @@ class MigratingStore:
     ``switch`` again. Where the old store fails after the switch, reads go on from the new one, unless something that
     this router wrote has not arrived there; writes raise ``StoreUnavailable``.
 
-    ``scan``, ``count`` and ``check`` are the old store's.
+    ``scan``, ``count``, ``commit`` and ``check`` are the old store's.
 
     Args:
         old: What is moved; closed with this one.
@@ -64,6 +66,7 @@ class MigratingStore:
 
     Attributes:
         left: Set when reads went back to the old store.
+        facts: Brings over what ``state`` keeps.
     """
 
     def __init__(self, old: MemoryStore, new: MemoryStore, mirror: Mirror, *, clock: Clock) -> None:
@@ -74,6 +77,16 @@ class MigratingStore:
         self._old_circuit = Circuit(clock=clock, pause=PAUSE_SECONDS)
         self._carry_circuit = Circuit(clock=clock, pause=PAUSE_SECONDS)
         self.left = asyncio.Event()
+        self.facts = StateMirror(old, new, clock=clock, wake=mirror.wake)
+        self._state = MigratingState(
+            old,
+            new,
+            self.facts,
+            circuit=self._old_circuit,
+            started=lambda: mirror.started,
+            reads_new=lambda: self.reads_new,
+            carried=self._carried,
+        )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -160,6 +173,16 @@ class MigratingStore:
         """See ``MemoryStore.merge``."""
         async with self._writing(_by_owner(records)):
             return await self._old.merge(records, mode=mode)
+
+    async def commit(self, change: Change) -> int | None:
+        """See ``MemoryStore.commit``."""
+        async with self._writing({change.user_id: change.ids}):
+            return await self._old.commit(change)
+
+    @property
+    def state(self) -> StateStore:
+        """See ``MemoryStore.state`` and ``MigratingState``."""
+        return self._state
 
     async def count(self, user_id: str | None) -> int:
         """See ``MemoryStore.count``."""

@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from memrouter.errors import InvalidRequest
 from memrouter.models.memory import MAX_ID_CHARS, MemoryRecord, MemoryType, Source, Vector
@@ -39,6 +40,10 @@ class Filter:
 
 
 EVERYTHING = Filter()
+
+
+NOTHING_HELD: Final = -(2**53)
+"""As ``StoreQuery.known_generation``: no generation is this one, so memories are always read, and no cache is asked."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,6 +136,7 @@ class ListQuery:
         where: Which memories.
         after: Where the previous page ended; None for the first page.
         include_superseded: Whether memories that were replaced are listed too.
+        quarantined: Whether the quarantined memories are listed instead of the others.
     """
 
     limit: int
@@ -138,6 +144,16 @@ class ListQuery:
     where: Filter = EVERYTHING
     after: Cursor | None = None
     include_superseded: bool = False
+    quarantined: bool = False
+
+    def shows(self, record: MemoryRecord) -> bool:
+        """Return whether a memory of the scope is in the list, on whichever page."""
+        return (
+            self.where.holds(record)
+            and record.living(self.now)
+            and (record.quarantine is not None) is self.quarantined
+            and (self.include_superseded or record.superseded_by is None)
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -269,3 +285,35 @@ class Merged(StrEnum):
     REPLACED = "replaced"
     KEPT = "kept"
     """The memory that was there stays as it was."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """What is to become of one user's memories, in one atomic step; it raises the generation also where it is empty.
+
+    Attributes:
+        user_id: The owner of everything that is named here, in any project.
+        after: The owner's generation number that must still stand; what was read at it holds.
+        put: Memories as they are to be: added, or in the place of the one with the same id. No id twice. The access
+            count and time of a memory that is replaced stay where they are the greater.
+        remove: Ids of memories that are to be gone for good; those that are absent do not matter. None of ``put``.
+
+    Raises:
+        ValueError: A memory of ``put`` is another user's, or is to be removed as well.
+    """
+
+    user_id: str
+    after: int
+    put: Sequence[MemoryRecord] = ()
+    remove: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if any(record.user_id != self.user_id for record in self.put):
+            raise ValueError("a change names memories of one user alone")
+        if not self.remove.isdisjoint(record.id for record in self.put):
+            raise ValueError("a change cannot put and remove the same memory")
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Return the ids of everything that it names."""
+        return self.remove.union(record.id for record in self.put)

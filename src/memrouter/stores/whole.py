@@ -74,12 +74,7 @@ def page(records: Sequence[MemoryRecord], query: ListQuery, *, total: int) -> Pa
 
 def page_of(records: Iterable[MemoryRecord], query: ListQuery) -> Page:
     """Return a page of all memories of a scope."""
-    shown = [
-        record
-        for record in newest_first(records)
-        if query.where.holds(record)
-        and (record.visible(query.now) or (query.include_superseded and _unexpired(record, query.now)))
-    ]
+    shown = [record for record in newest_first(records) if query.shows(record)]
     after = query.after
     rest = [
         record for record in shown if after is None or (record.created_at, record.id) < (after.created_at, after.id)
@@ -108,7 +103,3 @@ def _best_first(scored: Iterable[tuple[float, MemoryRecord]]) -> tuple[list[Memo
     rows = [(score, record.created_at, record.id, record) for score, record in scored]
     rows.sort(reverse=True)  # ids differ, so that no two records are ever compared
     return [row[3] for row in rows], [row[0] for row in rows]
-
-
-def _unexpired(record: MemoryRecord, now: int) -> bool:
-    return record.expires_at is None or record.expires_at > now

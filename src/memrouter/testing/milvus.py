@@ -7,14 +7,18 @@ import time
 import urllib.request
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from memrouter.config.memory import MilvusSettings
 from memrouter.stores.milvus.connection import Connection
+from memrouter.stores.milvus.fact_collection import SUFFIX
 from memrouter.testing.valkey import free_port
+
+if TYPE_CHECKING:
+    from pymilvus import MilvusClient
 
 URI_VARIABLE: Final = "MEMROUTER_TEST_MILVUS_URI"
 READY_SECONDS: Final = 120.0
@@ -22,6 +26,13 @@ READY_SECONDS: Final = 120.0
 TICK_MS: Final = 20
 """How often the test server moves its time on; by default 200. A write waits for one or two of these."""
 
+CHECK_MS: Final = 100
+"""How often the test server looks whether a collection is loaded; by default 1000."""
+
+_CHECKS: Final = "  checkInterval: 1000\n"
+_QUICK_CHECKS: Final = "".join(
+    f"  {name}: {CHECK_MS}\n" for name in ("checkInterval", "checkChannelInterval", "checkSegmentInterval")
+)
 _ETCD: Final = "  data:\n    dir: {{ etcd_data_dir }}"
 
 
@@ -61,7 +72,9 @@ class StandaloneMilvus:
         inner = {name: free_port() for name in config.configurable_items if name.endswith("_port")}
         config.update(**inner | {"proxy_port": self.port})
         config.template_text = config.template_text.replace(_ETCD, f"  config:\n    path: {self._etcd_file()}\n{_ETCD}")
+        config.template_text = config.template_text.replace(_CHECKS, _QUICK_CHECKS)
         config.set("proxy.timeTickInterval", self._tick_ms)
+        config.set("queryCoord.distPullInterval", CHECK_MS)
         self._server = MilvusServer(config, wait_for_started=False)
         self._server.webservice_port = self._health
         with warnings.catch_warnings():
@@ -141,23 +154,31 @@ def elsewhere(settings: MilvusSettings, **changes: object) -> MilvusSettings:
 
 
 async def drop(settings: MilvusSettings) -> None:
-    """Remove the collection that a store with these settings has made."""
-    connection = await Connection.open(settings)
-    try:
-        await connection.administer(lambda client: client.drop_collection(settings.collection))
-    finally:
-        await connection.aclose()
+    """Remove the collections that a store with these settings has made."""
+    await _administered(settings, lambda client, name, _: client.drop_collection(name))
 
 
 async def emptied(settings: MilvusSettings) -> None:
-    """Remove everything from a collection, which stays; far quicker than to make another."""
+    """Remove everything from a store's collections, which stay; far quicker than to make others."""
+    await _administered(settings, _empty)
+
+
+async def _administered(settings: MilvusSettings, work: "Callable[[MilvusClient, str, str], None]") -> None:
+    """Do something with each collection of a store; ``work`` gets its name and an expression for all of it."""
+
+    def run(client: "MilvusClient") -> None:
+        everything = {settings.collection: 'user_id != ""', settings.collection + SUFFIX: 'key != ""'}
+        for name, expression in everything.items():
+            if client.has_collection(name):
+                work(client, name, expression)
+
     connection = await Connection.open(settings)
     try:
-        await connection.delete(settings.collection, 'user_id != ""')
-        await connection.administer(
-            lambda client: client.query(
-                settings.collection, 'user_id != ""', output_fields=["count(*)"], consistency_level="Strong"
-            )
-        )
+        await connection.administer(run)
     finally:
         await connection.aclose()
+
+
+def _empty(client: "MilvusClient", name: str, everything: str) -> None:
+    client.delete(name, filter=everything)
+    client.query(name, everything, output_fields=["count(*)"], consistency_level="Strong")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import MAX_ID_CHARS, MAX_IDENTITY_CHARS, MemoryRecord, MemoryType, Source, Trust
 from memrouter.stores.base import Capabilities
 from memrouter.testing.records import text_vector
@@ -31,6 +32,19 @@ def contents() -> st.SearchStrategy[str]:
     return st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 
 
+def histories() -> st.SearchStrategy[tuple[HistoryEntry, ...]]:
+    """Return what happened to memories, in any order."""
+    entries = st.builds(
+        HistoryEntry,
+        at=_TIMES,
+        event=st.sampled_from(Event),
+        actor=st.sampled_from(Actor),
+        rule=st.none() | st.text(_NAMES, min_size=1, max_size=200),
+        ref=st.none() | identities(),
+    )
+    return st.lists(entries, max_size=3).map(tuple)
+
+
 @st.composite
 def memories(draw: st.DrawFn, capabilities: Capabilities) -> MemoryRecord:
     """Return memories with every field drawn, that fit a store with these capabilities."""
@@ -42,6 +56,10 @@ def memories(draw: st.DrawFn, capabilities: Capabilities) -> MemoryRecord:
         "turn_index": draw(st.none() | st.integers(0, 2**31 - 1)),
         "role": draw(st.none() | st.sampled_from(("user", "assistant", "turn"))),
         "superseded_by": draw(st.none() | memory_ids()),
+        "quarantine": draw(st.none() | st.text(_NAMES, min_size=1, max_size=64)),
+        "pinned": draw(st.booleans()),
+        "links": tuple(draw(st.lists(memory_ids(), max_size=3))),
+        "history": draw(histories()),
     }
     return MemoryRecord(
         id=draw(memory_ids()),

@@ -4,14 +4,16 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from pymilvus import MilvusClient
 
 from memrouter.config.memory import MilvusSettings
 from memrouter.errors import InvalidRequest
+from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import MemoryType, Scope, Source, Trust, unit
 from memrouter.stores.milvus.connection import Connection
 from memrouter.stores.milvus.store import MilvusStore
-from memrouter.stores.query import EVERYTHING, Filter, ListQuery, MergeMode, Patch, ScanQuery, StoreQuery
+from memrouter.stores.query import EVERYTHING, Change, Filter, ListQuery, MergeMode, Patch, ScanQuery, StoreQuery
 from memrouter.testing.records import RecordFactory, plain, text_vector
 
 from .conftest import DIMENSION, MODEL, milvus_store
@@ -89,6 +91,25 @@ async def test_a_collection_of_the_go_router_is_adopted(adopted: MilvusStore, ow
     again = await milvus_store(own_settings)
     assert (await again.list(ALICE, ListQuery(limit=10, now=LATER))).total == 0
     await again.aclose()
+
+
+async def test_a_collection_of_the_go_router_takes_commits_and_has_state_beside_it(adopted: MilvusStore) -> None:
+    old, gone = await adopted.get(ALICE, [go_id(1), go_id(2)], now=LATER)
+    new = RecordFactory(adopted.capabilities).make("new")
+    history = (HistoryEntry(LATER, Event.SUPERSEDED, Actor.OWNER, ref=new.id),)
+    changed = replace(old, superseded_by=new.id, access_count=0, history=history)
+    after = await adopted.commit(Change("alice", after=0, put=[changed, new], remove=frozenset({gone.id})))
+    assert after is not None
+    assert await adopted.commit(Change("alice", after=0, put=[new])) is None
+    kept = {record.id: record for record in await adopted.get(ALICE, [go_id(n) for n in range(1, 6)], now=LATER)}
+    assert sorted(kept) == [go_id(number) for number in (1, 3, 4, 5)]
+    assert plain(kept[old.id]) == plain(old) | {"superseded_by": new.id, "history": history}
+    page = await adopted.list(ALICE, ListQuery(limit=10, now=LATER))
+    assert [record.id for record in page.records] == [new.id, *(go_id(number) for number in (5, 4, 3))]
+    version = await adopted.state.put("switches", "saving", b"off", now=LATER, if_version=0)
+    entry = await adopted.state.get("switches", "saving", now=LATER)
+    assert entry is not None
+    assert (entry.value, entry.version) == (b"off", version)
 
 
 async def test_who_looks_with_the_plain_client_finds_the_go_routers_fields(

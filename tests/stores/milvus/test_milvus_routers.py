@@ -22,7 +22,7 @@ async def contents(store: MilvusStore) -> list[str]:
 async def test_a_write_that_returned_is_seen_by_the_next_read_of_the_other_router(
     store: MilvusStore, other: MilvusStore, make: RecordFactory
 ) -> None:
-    for number in range(20):
+    for number in range(10):
         record = make.make(f"fact {number}")
         await store.create([record])
         query = StoreQuery(vector=record.embedding, k=1, now=LATER)
@@ -77,7 +77,7 @@ async def test_writes_of_two_routers_at_once_are_all_kept_and_all_told(
 async def test_one_content_is_kept_once_by_two_routers_at_once(
     store: MilvusStore, other: MilvusStore, make: RecordFactory
 ) -> None:
-    for number in range(8):
+    for number in range(5):
         text = f"likes tea {number}"
         await asyncio.gather(
             store.create([make.make(text)], unique_content=True), other.create([make.make(text)], unique_content=True)
@@ -89,7 +89,7 @@ async def test_one_content_is_kept_once_by_two_routers_at_once(
 async def test_changes_of_two_routers_at_once_to_one_memory_are_both_there(
     store: MilvusStore, other: MilvusStore, make: RecordFactory
 ) -> None:
-    for _ in range(8):
+    for _ in range(5):
         record = make.make()
         await store.create([record])
         await asyncio.gather(
@@ -103,7 +103,7 @@ async def test_changes_of_two_routers_at_once_to_one_memory_are_both_there(
 async def test_a_change_by_one_router_never_brings_back_what_the_other_deletes(
     store: MilvusStore, other: MilvusStore, make: RecordFactory
 ) -> None:
-    for _ in range(8):
+    for _ in range(5):
         record = make.make()
         await store.create([record])
         patch = Patch(updated_at=LATER, importance=1.0)

@@ -69,7 +69,7 @@ async def test_ids_order_and_scores_are_those_of_sqlite(
 
 
 @given(users=st.lists(identities, min_size=2, max_size=4, unique=True), project=identities)
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_no_name_of_a_user_or_project_reaches_anybody_elses_memories(
     shared_collection: MilvusSettings, users: list[str], project: str
 ) -> None:
@@ -92,7 +92,7 @@ def test_no_name_of_a_user_or_project_reaches_anybody_elses_memories(
 
 
 @given(memory_id=st.text(max_size=70), user=st.text(min_size=1, max_size=20))
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_an_id_that_somebody_makes_up_is_absent_or_refused(
     shared_collection: MilvusSettings, memory_id: str, user: str
 ) -> None:

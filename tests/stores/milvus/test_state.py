@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memrouter.errors import InvalidRequest
+from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import MemoryRecord, Trust
 from memrouter.stores.base import Capabilities
 from memrouter.stores.milvus.connection import Row
 from memrouter.stores.milvus.creation import doubles, sort_out
-from memrouter.stores.milvus.expressions import ACCESS, GENERATION, GONE, quoted, storable
+from memrouter.stores.milvus.expressions import ACCESS, GENERATION, GONE, OPEN, quoted, storable
 from memrouter.stores.milvus.rows import Held, held_in, memory_row, meta_row, new_key
 from memrouter.stores.milvus.schema import Layout
 from memrouter.stores.milvus.state import OwnerState, bucket_of, resolve
@@ -43,12 +44,36 @@ def state(rows: Sequence[Row], layout: Layout = OWN) -> OwnerState:
 @pytest.mark.parametrize("layout", [OWN, GO], ids=["own", "go"])
 def test_a_memory_comes_back_from_its_entity_as_it_was(layout: Layout) -> None:
     record = MAKE.make(
-        "tea 🧠", trust=Trust.TOOL, importance=0.1, expires_at=NOW + 5, conversation_id="", turn_index=0, access_count=2
+        "tea 🧠",
+        trust=Trust.TOOL,
+        importance=0.1,
+        expires_at=NOW + 5,
+        conversation_id="",
+        turn_index=0,
+        access_count=2,
+        quarantine="instruction",
+        pinned=True,
+        links=("m1", "m2"),
+        history=(HistoryEntry(NOW, Event.CREATED, Actor.ROUTER, rule='"turn"', ref="c1"),),
     )
     held = held_in(entity(record, version=3, change=9, layout=layout), layout, embedding_model="m")
     assert held is not None
     assert plain(held.record) == plain(record)
     assert (held.birth, held.version, held.change) == ("b", 3, 9)
+
+
+@pytest.mark.parametrize("hidden", [{"quarantine": "role"}, {"superseded_by": "m9"}])
+def test_the_server_counts_a_hidden_memory_as_over(hidden: dict[str, str]) -> None:
+    assert entity(MAKE.make(expires_at=NOW + 5), version=1, change=1)["live_until"] == NOW + 5
+    assert entity(MAKE.make(expires_at=NOW + 5, **hidden), version=1, change=1)["live_until"] == 0
+
+
+def test_a_memory_with_a_broken_trail_is_none() -> None:
+    row = entity(MAKE.make(pinned=True), version=1, change=1)
+    said = json.loads(row["metadata"])
+    said["memrouter"]["trail"] = "[1]"
+    assert state([row]).memories
+    assert not state([row | {"metadata": json.dumps(said)}]).memories
 
 
 @given(st.data())
@@ -87,6 +112,25 @@ def test_two_changes_at_once_both_show_in_the_generation() -> None:
     assert len({state(rows).generation for rows in ([one], [other], [one, other])}) == 3
     assert state([one, other]).following == 6 << 20
     assert state([]).generation == 0
+
+
+def test_a_generation_stays_the_same_when_what_tells_of_older_changes_goes() -> None:
+    numbers = [(5 << 20) + 11, (6 << 20) + 7, (6 << 20) + 3, (7 << 20) + 5]
+    first = said(GENERATION, [numbers[0], 0], "1")
+    second, rival = (said(GENERATION, [number, 0, numbers[0]], str(number)) for number in numbers[1:3])
+    third = said(GENERATION, [numbers[3], 0, *numbers[:3]], "4")
+    assert state([first, second]).generation == state([second]).generation == numbers[1]
+    both = state([first, second, rival]).generation
+    assert both == state([second, rival]).generation
+    assert both not in numbers
+    for rows in ([third], [first, third], [first, second, rival, third]):
+        assert state(rows).generation == numbers[3]
+
+
+def test_a_change_that_may_be_taken_back_is_known_by_its_mark() -> None:
+    mark = said(OPEN, 7, "m")
+    assert state([entity(MAKE.make(), version=1, change=1), mark]).marks == [mark["key"]]
+    assert state([mark | {"user_id": "~another"}]).marks == []
 
 
 def test_a_change_of_which_a_part_is_missing_is_torn() -> None:

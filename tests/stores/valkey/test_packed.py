@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source, Trust
 from memrouter.stores.base import Capabilities
 from memrouter.stores.valkey.packed import PACKED_FIELDS, PARTS, pack, unpack
@@ -26,6 +27,14 @@ MAKE = RecordFactory(Capabilities("valkey", 8, "m", exact=True))
 READER = RowReader(dimension=8, embedding_model="m")
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 TIMES = st.integers(0, 2**53 - 1)
+HISTORY = st.builds(
+    HistoryEntry,
+    TIMES,
+    st.sampled_from(Event),
+    st.sampled_from(Actor),
+    st.none() | WORDS,
+    st.none() | WORDS,
+)
 
 
 def fields_of(record: MemoryRecord) -> dict[bytes, bytes]:
@@ -57,6 +66,10 @@ def packed_row(record: MemoryRecord) -> Row:
         superseded_by=st.none() | WORDS,
         access_count=st.integers(0, 10**9),
         last_accessed=st.none() | TIMES,
+        quarantine=st.none() | WORDS,
+        pinned=st.booleans(),
+        links=st.lists(WORDS, max_size=3).map(tuple),
+        history=st.lists(HISTORY, max_size=3).map(tuple),
     )
 )
 def test_a_memory_comes_back_from_its_row_as_it_was(record: MemoryRecord) -> None:
@@ -65,9 +78,9 @@ def test_a_memory_comes_back_from_its_row_as_it_was(record: MemoryRecord) -> Non
     assert plain(back) == plain(record)
 
 
-@pytest.mark.parametrize("word", ["null", "true", "12", "1.5", 'é\x7f\\/"'])
+@pytest.mark.parametrize("word", ["null", "true", "12", "1.5", 'é\x7f\\/"', "[]"])
 def test_a_text_that_looks_like_another_kind_of_value_stays_text(word: str) -> None:
-    record = MAKE.make(conversation_id=word, role=word, superseded_by=word, project_id=word)
+    record = MAKE.make(conversation_id=word, role=word, superseded_by=word, project_id=word, quarantine=word)
     (back,) = READER.read(Scope(record.user_id, None), [packed_row(record)], [None])
     assert plain(back) == plain(record)
 
@@ -80,9 +93,40 @@ def test_a_memory_that_was_read_is_a_frozen_record() -> None:
 
 
 def test_the_packed_field_is_an_array_of_strings_and_nulls() -> None:
-    values = json.loads(pack(MAKE.make(turn_index=3)))
-    assert len(values) == len(PARTS)
-    assert all(value is None or isinstance(value, str) for value in values)
+    plainly = json.loads(pack(MAKE.make(turn_index=3)))
+    apart = json.loads(pack(MAKE.make(turn_index=3, quarantine="instruction", pinned=True)))
+    assert len(apart) == len(PARTS)
+    assert all(value is None or isinstance(value, str) for value in (*plainly, *apart))
+
+
+def test_a_memory_without_quarantine_and_trail_is_packed_as_by_the_version_that_knew_neither() -> None:
+    earlier = (
+        '["m1","alice","default","episodic","conversation","5","6","0.5","direct_user","m",null,null,null,null,null]'
+    )
+    record = MAKE.make(id="m1", created_at=5, updated_at=6)
+    assert pack(record) == earlier
+    (back,) = READER.read(Scope("alice"), [[earlier.encode(), *packed_row(record)[1:]]], [None])
+    assert plain(back) == plain(record)
+
+
+def test_parts_that_a_later_version_may_add_are_passed_over() -> None:
+    record = MAKE.make(pinned=True)
+    packed, *rest = packed_row(record)
+    assert packed is not None
+    (back,) = READER.read(Scope("alice"), [[packed[:-1] + b',"more",null]', *rest]], [None])
+    assert plain(back) == plain(record)
+
+
+@given(
+    st.text(max_size=40) | st.sampled_from(["[]", "{}", "[true]", "[1,[],[]]", '[false,[],[["x"]]]', "null", ""]),
+)
+def test_a_trail_that_somebody_broke_leaves_the_neighbours_as_they_are(trail: str) -> None:
+    good = MAKE.make(pinned=True)
+    packed, *rest = packed_row(good)
+    values = json.loads(packed or b"")
+    broken = json.dumps([*values[:-1], trail]).encode()
+    found = READER.read(Scope("alice"), [[broken, *rest], packed_row(good)], [None, None])
+    assert plain(found[-1]) == plain(good)
 
 
 @given(
@@ -110,8 +154,10 @@ def test_a_broken_row_is_an_error_to_unpack() -> None:
             unpack([[packed, b"text", b"\0" * 32]], [(0, None)], dimension=8)
 
 
-def test_superseded_memories_live_until_zero_and_others_until_they_expire() -> None:
-    assert (live_until(5, "m2"), live_until(5, None), live_until(None, None)) == (0, 5, NEVER)
+def test_hidden_memories_live_until_zero_and_others_until_they_expire() -> None:
+    hidden = [MAKE.make(superseded_by="m2"), MAKE.make(expires_at=5, quarantine="instruction")]
+    shown = [MAKE.make(expires_at=5), MAKE.make()]
+    assert [live_until(record) for record in (*hidden, *shown)] == [0, 0, 5, NEVER]
 
 
 @pytest.mark.parametrize(("count", "last", "entry"), [(0, None, ""), (3, None, "3:"), (0, 7, "0:7"), (2, 9, "2:9")])

@@ -6,10 +6,13 @@ from hypothesis import strategies as st
 
 from memrouter.errors import ConfigError
 from memrouter.models.memory import owner_key
-from memrouter.stores.valkey.keys import Keys
+from memrouter.stores.state import MAX_NAME_CHARS
+from memrouter.stores.valkey.keys import STATE_SLOTS, Keys
 from memrouter.testing.records import HOSTILE_IDENTITIES
 
 PREFIXES = st.text(max_size=12).filter(lambda text: text.strip("~") and not set(text) & {"{", "}"})
+
+NAMES = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=MAX_NAME_CHARS)
 
 
 def slot_tag(key: str) -> str:
@@ -32,6 +35,29 @@ def test_all_keys_of_an_owner_share_a_slot_and_only_memories_stand_under_the_pre
     assert {slot_tag(key) for key in (*sides, keys.memory(memory_id))} == {owner}
     assert keys.memory(memory_id).startswith(prefix)
     assert not any(side.startswith(prefix) for side in (*sides, Keys(prefix).meta))
+
+
+@given(PREFIXES, NAMES, NAMES, NAMES)
+def test_all_keys_of_a_space_share_a_slot_and_are_nobody_elses(prefix: str, space: str, name: str, other: str) -> None:
+    try:
+        prefix.encode()
+    except UnicodeEncodeError:
+        return
+    keys = Keys(prefix)
+    state = keys.state(space)
+    names = (state.clock, state.entries, state.entry(name))
+    assert len({slot_tag(key) for key in names}) == len({*names}) - 2 == 1
+    assert not any(key.startswith(prefix) or keys.parse(key.encode()) for key in names)
+    assert keys.owner_of(state.entries.encode()) is None
+    assert keys.space_of(state.entries.encode()) == space
+    assert [keys.space_of(key.encode()) for key in (state.clock, state.entry(name), keys.meta)] == [None] * 3
+    assert (state.entry(name) == keys.state(other).entry(name)) is (space == other)
+    assert (state.entry(name) == state.entry(other)) is (name == other)
+    assert not any(key.startswith(f"~{prefix}{{") for key in names), "no pattern of owners' keys finds them"
+
+
+def test_spaces_are_spread_over_all_slots() -> None:
+    assert len({Keys("mem:").state(f"space{number}").clock for number in range(1000)}) == STATE_SLOTS
 
 
 @pytest.mark.parametrize("prefix", ["", "~", "~~", "{x}:", "mem:}", "a{}"])

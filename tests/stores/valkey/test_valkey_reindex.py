@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from memrouter.config.memory import ValkeySettings
 from memrouter.errors import SchemaMismatch, StoreUnavailable
+from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import Matrix, Scope
 from memrouter.stores.base import Capabilities
 from memrouter.stores.embedding_space import EmbeddingSpace
-from memrouter.stores.query import ListQuery, ScanQuery, StoreQuery
+from memrouter.stores.query import Change, ListQuery, ScanQuery, StoreQuery
 from memrouter.stores.valkey.canary import Canary
 from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.index import SearchIndex
@@ -22,12 +24,13 @@ from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.reindex import ValkeyReindexing
 from memrouter.stores.valkey.scripts import ScriptCall
 from memrouter.stores.valkey.store import ValkeyStore
-from memrouter.testing.records import NOW, RecordFactory, text_vector
+from memrouter.testing.records import NOW, RecordFactory, plain, text_vector
 from memrouter.testing.valkey import serving
 from memrouter.testing.valkey_cluster import ValkeyCluster
 
 OLD, NEW = EmbeddingSpace("test-model", 16), EmbeddingSpace("new-model", 24)
 LATER = NOW + 10**9
+ALICE = Scope("alice")
 
 
 def vectors_of(texts: list[str], space: EmbeddingSpace = NEW) -> Matrix:
@@ -119,6 +122,41 @@ async def test_the_generation_rises_with_the_switch_and_the_index_fits_the_new_v
     assert found is not None
     assert found.vector is not None
     assert found.vector.dimension == NEW.dimension
+
+
+async def test_a_reindex_keeps_what_happened_to_a_memory_and_a_change_gives_its_text_a_vector_of_its_own(
+    valkey_store: ValkeyStore, records: RecordFactory, reindexing: ValkeyReindexing, valkey: ValkeySettings
+) -> None:
+    event = HistoryEntry(NOW, Event.QUARANTINED, Actor.ROUTER, 'rule "x"')
+    trailed = records.make(pinned=True, links=("m7", "ü"), history=(event,), quarantine="instruction")
+    changed, gone = records.many(2)
+    await valkey_store.create([trailed, changed, gone])
+    await reindexing.begin()
+    assert await fill(reindexing) == 3
+    planned = (await valkey_store.search(ALICE, StoreQuery(vector=None, k=1, now=LATER))).generation
+    other = replace(changed, content="other", embedding=records.vector("other"))
+    change = Change("alice", after=planned, put=[trailed, other], remove=frozenset({gone.id}))
+    after = await valkey_store.commit(change)
+    assert after is not None
+    assert (await reindexing.survey()).made == 0, "all three were written or removed"
+    await reindexing.seal()
+    with pytest.raises(StoreUnavailable):
+        await valkey_store.commit(Change("alice", after=after, put=[other]))
+    assert await reindexing.switch() is None
+    assert await fill(reindexing) == 2
+    assert await reindexing.switch() == 2
+    await reindexing.finish()
+    with pytest.raises(SchemaMismatch, match="was reindexed"):
+        await valkey_store.commit(Change("alice", after=after, put=[other]))
+    store = await opened(valkey, NEW)
+    found = await store.get(ALICE, [trailed.id, other.id, gone.id], now=LATER)
+    expected = [
+        replace(record, embedding=vectors_of([record.content])[0].astype("<f4"), embedding_model=NEW.model)
+        for record in (trailed, other)
+    ]
+    assert [plain(record) for record in found] == [plain(record) for record in expected]
+    assert (await store.list(ALICE, ListQuery(limit=9, now=LATER, quarantined=True))).total == 1
+    await store.aclose()
 
 
 async def test_a_text_that_was_changed_behind_the_scripts_gets_a_vector_of_its_own(

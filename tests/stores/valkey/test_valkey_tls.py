@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace as replace_record
 
 from memrouter.config.memory import ValkeySettings
 from memrouter.errors import StoreUnavailable
@@ -17,6 +18,7 @@ from memrouter.stores.base import Capabilities
 from memrouter.stores.embedding_space import EmbeddingSpace
 from memrouter.stores.query import (
     EVERYTHING,
+    Change,
     Filter,
     ListQuery,
     Merged,
@@ -92,6 +94,8 @@ async def use(store: ValkeyStore) -> None:
     assert await store.touch(ALICE, [record.id], now=LATER) == 1
     assert (await store.stats(ALICE, now=LATER)).total == 2
     await move(store, [record, other, make.make("likes milk")])
+    await correct(store, replace_record(record, superseded_by=other.id), make.make("likes cocoa"))
+    await note(store)
     await store.check()
     many = make.many(2 * DELETE_STEP, type=MemoryType.PROCEDURAL)
     await store.create(many)
@@ -107,6 +111,26 @@ async def move(store: ValkeyStore, records: Sequence[MemoryRecord]) -> None:
     for query in (ScanQuery(page=1), ScanQuery(page=1, user_id="alice")):
         pages = [page async for page in store.scan(query)]
         assert {page.records[0].id for page in pages} == {record.id for record in records}
+
+
+async def correct(store: ValkeyStore, record: MemoryRecord, added: MemoryRecord) -> None:
+    """Change what is kept by what is kept, and take it back."""
+    after = (await store.search(ALICE, StoreQuery(vector=None, k=1, now=LATER))).generation
+    after = await store.commit(Change("alice", after=after, put=[record, added])) or -1
+    put = [replace_record(record, superseded_by=None)]
+    assert await store.commit(Change("alice", after=after, put=put, remove=frozenset({added.id}))) is not None
+
+
+async def note(store: ValkeyStore) -> None:
+    """Keep small facts, and let them go."""
+    for number, expires_at in enumerate((NOW, None, LATER)):
+        assert await store.state.put("space", f"key{number}", b"", now=LATER, expires_at=expires_at)
+    assert await store.state.put("space", "key1", b"", now=LATER + 60_000) is not None
+    assert await store.state.get("space", "key1", now=LATER) is not None
+    assert len([entry async for entry in store.state.entries("space", now=NOW)]) == 1
+    assert [space async for space in store.state.spaces()] == ["space"]
+    assert await store.state.remove("space", "key1")
+    await store.state.drop("space")
 
 
 async def use_once(settings: ValkeySettings) -> None:

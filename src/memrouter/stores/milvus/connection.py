@@ -45,11 +45,13 @@ class Connection:
     Attributes:
         place: Where the server is, for messages.
         local: Whether it is Milvus Lite.
+        longest_call: Most seconds after which a call has ended that is not one of ``administer``.
     """
 
     def __init__(self, client: "MilvusClient", address: MilvusAddress, timeout: float) -> None:
         self.place = address.place
         self.local = address.local
+        self.longest_call = timeout + GRACE_SECONDS
         self._client = client
         self._timeout = timeout
         self._readers = ThreadPoolExecutor(READERS, "milvus-read")

@@ -5,10 +5,10 @@ from unicodedata import category
 
 from memrouter.models.memory import MAX_ID_CHARS, owner_key
 
-META_TYPES = ("~generation", "~gone", "~access")
+META_TYPES = ("~generation", "~gone", "~access", "~open")
 """``memory_type`` of the rows that are no memories; no memory has such a type."""
 
-GENERATION, GONE, ACCESS = META_TYPES
+GENERATION, GONE, ACCESS, OPEN = META_TYPES
 
 
 def quoted(text: str) -> str:

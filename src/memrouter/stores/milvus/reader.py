@@ -116,6 +116,10 @@ class OwnerReader:
         """Return an expression for memories with these ids; it may hold for more of them."""
         return one_of("id", ids) if self._layout.own else ""
 
+    def id_parts(self, ids: Sequence[str]) -> list[str]:
+        """Return expressions for memories with these ids, each of a size that the server takes."""
+        return [self.with_ids(ids[first : first + IDS_AT_ONCE]) for first in range(0, len(ids), IDS_AT_ONCE)]
+
     def with_digests(self, digests: Iterable[str]) -> str:
         """Return an expression for memories with contents of these digests; it may hold for more of them."""
         return one_of("digest", digests) if self._layout.own else ""

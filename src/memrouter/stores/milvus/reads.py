@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from memrouter.models.memory import MemoryRecord, Scope
-from memrouter.stores.milvus.reader import CONTENT, OwnerReader, by_id, covered
+from memrouter.stores.milvus.reader import CONTENT, EVERYTHING, OwnerReader, by_id, covered
 from memrouter.stores.query import ListQuery, Page, ScopeStats
 from memrouter.stores.whole import page_of, stats_of
 
@@ -24,17 +24,23 @@ class Reads:
             return []
         found = by_id(covered(await self._reader.some(scope.user_id, ids), scope))
         kept = [found[memory_id] for memory_id in dict.fromkeys(ids) if memory_id in found]
-        return [record for record in kept if record.expires_at is None or record.expires_at > now]
+        return [record for record in kept if record.living(now)]
 
     async def page(self, scope: Scope, query: ListQuery) -> Page:
-        """See ``MemoryStore.list``; which memories are shown is found without reading their texts and vectors."""
-        outline = page_of(covered(await self._reader.whole(scope.user_id), scope), query)
+        """See ``MemoryStore.list``; which memories are shown is found without reading their texts and vectors.
+
+        Where somebody wrote meanwhile, everything is read in one query, so that the page shows one state.
+        """
+        state = await self._reader.whole(scope.user_id)
+        outline = page_of(covered(state, scope), query)
         if not outline.records:
             return outline
         ids = [record.id for record in outline.records]
-        found = by_id(covered(await self._reader.some(scope.user_id, ids), scope))
-        shown = [found[memory_id] for memory_id in ids if memory_id in found]
-        return Page(records=shown, total=outline.total, next=outline.next)
+        chosen = await self._reader.some(scope.user_id, ids)
+        found = by_id(covered(chosen, scope))
+        if chosen.generation != state.generation or not found.keys() >= set(ids):
+            return page_of(covered(await self._reader.whole(scope.user_id, more=EVERYTHING), scope), query)
+        return Page(records=[found[memory_id] for memory_id in ids], total=outline.total, next=outline.next)
 
     async def stats(self, scope: Scope, now: int) -> ScopeStats:
         """See ``MemoryStore.stats``."""

@@ -28,10 +28,11 @@ from memrouter.models.memory import (
 from memrouter.stores.milvus.connection import Row
 from memrouter.stores.milvus.expressions import meta_user, storable
 from memrouter.stores.milvus.schema import Layout
+from memrouter.stores.trail import trail_of, with_trail
 from memrouter.stores.vectors import UNIT_TOLERANCE
 
 NEVER: Final = 2**62
-"""``live_until`` of a memory that does not expire."""
+"""When that is over which does not expire."""
 
 SECOND_MS: Final = 1000
 _OURS: Final = "memrouter"
@@ -190,7 +191,7 @@ def _record(
     importance = ours.get("importance", row.get("importance"))
     created = ours.get("created_at", _milliseconds(row.get("created_at")))
     last = ours.get("last_accessed", _milliseconds(metadata.get("last_accessed")) or None)
-    return MemoryRecord(
+    record = MemoryRecord(
         id=memory_id,
         user_id=str(row["user_id"]),
         content=str(row.get("content", "")),
@@ -210,7 +211,9 @@ def _record(
         turn_index=ours.get("turn_index"),
         role=ours.get("role"),
         superseded_by=ours.get("superseded_by"),
+        quarantine=ours.get("quarantine"),
     )
+    return with_trail(record, ours.get("trail"))
 
 
 def _metadata(held: Held) -> dict[str, object]:
@@ -239,12 +242,14 @@ def _metadata(held: Held) -> dict[str, object]:
             "turn_index": record.turn_index,
             "role": record.role,
             "superseded_by": record.superseded_by,
+            "quarantine": record.quarantine,
+            "trail": trail_of(record),
         },
     }
 
 
 def _live_until(record: MemoryRecord) -> int:
-    if record.superseded_by is not None:
+    if record.superseded_by is not None or record.quarantine is not None:
         return 0
     return NEVER if record.expires_at is None else min(record.expires_at, NEVER)
 

@@ -23,6 +23,9 @@ SPARE: Final = 32
 WHOLE_FACTOR: Final = 2
 """A scope with more entities than this many times the scan limit is not read whole: so many cannot be old versions."""
 
+LOOKS: Final = 3
+"""How often the candidates are looked for anew where the owner was written to meanwhile."""
+
 TIE: Final = 1e-5
 """Scores as near as this may come in another order from the server."""
 
@@ -71,10 +74,14 @@ class Search:
 
     async def _best(self, scope: Scope, query: StoreQuery, generation: int) -> Candidates:
         """Return the answer for an owner that is too large to be read whole."""
-        # What is written meanwhile makes the answer newer than its generation says, never older.
-        generation, wordy = await self._wordy_ids(scope, query, generation)
-        near = await self._near_ids(scope, query)
-        state = await self._reader.some(scope.user_id, [*near, *wordy])
+        for left in reversed(range(LOOKS)):
+            # What is written meanwhile makes the answer newer than its generation says, never older.
+            generation, wordy = await self._wordy_ids(scope, query, generation)
+            near = await self._near_ids(scope, query)
+            state = await self._reader.some(scope.user_id, [*near, *wordy])
+            if not left or state.generation in (generation, 0):  # 0: nothing found, or nobody but a Go router wrote
+                break
+            generation = state.generation  # the answer is to show one state
         found = by_id(_visible(covered(state, scope), query))
         best = _nearest([found[memory_id] for memory_id in near if memory_id in found], query)
         chosen = [*best, *(found[memory_id] for memory_id in wordy if memory_id in found)]

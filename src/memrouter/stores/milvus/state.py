@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from memrouter.models.memory import MemoryRecord, owner_key
 from memrouter.stores.milvus.connection import Row
-from memrouter.stores.milvus.expressions import ACCESS, GENERATION, GONE, META_TYPES, meta_user
+from memrouter.stores.milvus.expressions import ACCESS, GENERATION, GONE, META_TYPES, OPEN, meta_user
 from memrouter.stores.milvus.rows import Held, held_in, meta_of
 from memrouter.stores.milvus.schema import Layout
 
@@ -67,10 +67,12 @@ class OwnerState:
         garbage: Keys of entities that no longer say anything.
         generations: Keys of the entities that tell of changes.
         sizes: How many entities came with each of these changes, by its number.
+        known: The changes that one of these was made in the knowledge of.
         changes: How many entities were met of each change.
         graves: What was deleted lately.
         buckets: Keys of the entities with access counts, by bucket.
         access: Access counts by memory id.
+        marks: Keys of the entities that say of a change that it may still be taken back.
         rivals: Where routers changed a memory at once: by its id, the entities of the same version that do not stand.
     """
 
@@ -78,10 +80,12 @@ class OwnerState:
     garbage: list[str] = field(default_factory=list)
     generations: list[str] = field(default_factory=list)
     sizes: dict[int, int] = field(default_factory=dict)
+    known: set[int] = field(default_factory=set)
     changes: Counter[int] = field(default_factory=Counter)
     graves: list[Grave] = field(default_factory=list)
     buckets: dict[int, list[str]] = field(default_factory=dict)
     access: dict[str, Access] = field(default_factory=dict)
+    marks: list[str] = field(default_factory=list)
     rivals: dict[str, list[Held]] = field(default_factory=dict)
 
     def keys(self, memory_id: str) -> list[str]:
@@ -93,9 +97,10 @@ class OwnerState:
     def generation(self) -> int:
         """Return the owner's generation number; 0 where nothing was ever written.
 
-        It tells of the set of changes that are seen: where two routers wrote at once, neither hides the other's.
+        It tells of the set of changes that are seen and that no later one knew: where two routers wrote at once,
+        neither hides the other's, and it stays the same when what tells of older changes is removed.
         """
-        mixed = reduce(xor, (change & _LOW for change in self.sizes), 0)
+        mixed = reduce(xor, (change & _LOW for change in self.sizes.keys() - self.known), 0)
         return max(self.sizes, default=0) & ~_LOW | mixed
 
     @property
@@ -112,11 +117,12 @@ class OwnerState:
         )
 
     def record(self, held: Held) -> MemoryRecord:
-        """Return a memory with its access counts."""
-        access = self.access.get(held.record.id)
+        """Return a memory with its access counts: those that stand apart, or its own where they are the greater."""
+        access, own = self.access.get(held.record.id), held.record
         if access is None or access.birth != held.birth:
-            return held.record
-        return replace(held.record, access_count=access.count, last_accessed=access.last)
+            return own
+        count, last = max(access.count, own.access_count), max(access.last or 0, own.last_accessed or 0)
+        return replace(own, access_count=count, last_accessed=last or None)
 
     def records(self) -> list[MemoryRecord]:
         """Return all memories that were read, with their access counts."""
@@ -162,9 +168,10 @@ def resolve(
 def _note(state: OwnerState, dead: set[tuple[str, str]], kind: str, key: str, row: Row) -> None:
     said = meta_of(row)
     if kind == GENERATION and isinstance(said, list):
-        number, size = said
+        number, size, *known = (int(part) for part in said)
         state.generations.append(key)
-        state.sizes[int(number)] = int(size)
+        state.sizes[number] = size
+        state.known.update(known)
     elif kind == GONE and isinstance(said, dict):
         pairs = {(str(pair[0]), str(pair[1])) for pair in said["gone"]}
         state.changes[int(said["change"])] += 1
@@ -173,6 +180,8 @@ def _note(state: OwnerState, dead: set[tuple[str, str]], kind: str, key: str, ro
     elif kind == ACCESS and isinstance(said, dict):
         state.buckets.setdefault(int(said["bucket"]), []).append(key)
         _join(state.access, said["counts"])
+    elif kind == OPEN:
+        state.marks.append(key)
 
 
 def _join(access: dict[str, Access], counts: Mapping[str, Sequence[Any]]) -> None:

@@ -11,17 +11,24 @@ from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.base import Capabilities
 from memrouter.stores.embedding_space import EmbeddingSpace
 from memrouter.stores.milvus.canary import Canary
+from memrouter.stores.milvus.checks import Checks
 from memrouter.stores.milvus.collection import Collection, open_collection
+from memrouter.stores.milvus.commits import Commits
 from memrouter.stores.milvus.connection import Connection
+from memrouter.stores.milvus.entities import Entities
+from memrouter.stores.milvus.fact_collection import FactCollection
 from memrouter.stores.milvus.fence import Fence
+from memrouter.stores.milvus.finisher import Finisher
 from memrouter.stores.milvus.journal import Journal
 from memrouter.stores.milvus.reader import OwnerReader
 from memrouter.stores.milvus.reads import Reads
 from memrouter.stores.milvus.scan import Scan
 from memrouter.stores.milvus.search import Search
+from memrouter.stores.milvus.state_store import MilvusState
 from memrouter.stores.milvus.writes import Writes
 from memrouter.stores.query import (
     Candidates,
+    Change,
     Filter,
     ListQuery,
     Merged,
@@ -64,11 +71,17 @@ class MilvusStore:
         self._canary = Canary(connection, collection, rng=rng)
         self._fence = Fence(connection, collection, own=EmbeddingSpace(model, dimension))
         reader = OwnerReader(connection, collection, embedding_model=model)
-        self._journal = Journal(connection, collection, reader, fence=self._fence, clock=clock, rng=rng)
+        self._finisher = Finisher()
+        journal = Journal(connection, collection, reader, fence=self._fence, clock=clock, rng=rng)
         self._reads = Reads(reader)
         self._search = Search(connection, collection, reader, dimension=dimension)
-        self._writes = Writes(self._journal, reader, collection, dimension=dimension, embedding_model=model)
+        entities = Entities(journal, collection.layout)
+        checks = Checks(dimension=dimension, embedding_model=model)
+        self._writes = Writes(journal, reader, entities, checks)
+        self._commits = Commits(journal, reader, entities, checks)
         self._scan = Scan(connection, collection, reader)
+        facts = FactCollection(connection, collection.root)
+        self._state = MilvusState(facts, finisher=self._finisher, clock=clock, rng=rng)
 
     @classmethod
     async def open(
@@ -123,7 +136,7 @@ class MilvusStore:
         An id that exists already is no conflict where ``unique_content`` finds the content: a repeated call is
         answered as the first one was.
         """
-        return await self._journal.finish(self._writes.create(tuple(records), unique_content))
+        return await self._finisher.finish(self._writes.create(tuple(records), unique_content))
 
     async def get(self, scope: Scope, ids: Sequence[str], *, now: int) -> list[MemoryRecord]:
         """See ``MemoryStore.get``."""
@@ -143,15 +156,15 @@ class MilvusStore:
 
     async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
         """See ``MemoryStore.update``."""
-        return await self._journal.finish(self._writes.update(scope, memory_id, patch))
+        return await self._finisher.finish(self._writes.update(scope, memory_id, patch))
 
     async def touch(self, scope: Scope, ids: Sequence[str], *, now: int) -> int:
         """See ``MemoryStore.touch``; where two routers count one memory in the same moment, one count may be lost."""
-        return await self._journal.finish(self._writes.touch(scope, ids, now))
+        return await self._finisher.finish(self._writes.touch(scope, ids, now))
 
     async def delete(self, scope: Scope, where: Filter) -> int:
         """See ``MemoryStore.delete``; ids of what was deleted are kept for some minutes, texts and vectors are not."""
-        return await self._journal.finish(self._writes.delete(scope, where))
+        return await self._finisher.finish(self._writes.delete(scope, where))
 
     async def stats(self, scope: Scope, *, now: int) -> ScopeStats:
         """See ``MemoryStore.stats``."""
@@ -168,7 +181,20 @@ class MilvusStore:
 
     async def merge(self, records: Sequence[MemoryRecord], *, mode: MergeMode) -> Sequence[Merged]:
         """See ``MemoryStore.merge``; some hundred records in one atomic step."""
-        return await self._journal.finish(self._writes.merge(tuple(records), mode))
+        return await self._finisher.finish(self._writes.merge(tuple(records), mode))
+
+    async def commit(self, change: Change) -> int | None:
+        """See ``MemoryStore.commit``.
+
+        Where the router was killed before it could take its change back, the change stands, beside that of the other
+        router. Writers of the same owner wait for ten seconds then, until it is certain.
+        """
+        return await self._finisher.finish(self._commits(change))
+
+    @property
+    def state(self) -> MilvusState:
+        """See ``MemoryStore.state``; kept in a collection of its own, which the first write makes."""
+        return self._state
 
     async def count(self, user_id: str | None) -> int:
         """See ``MemoryStore.count``."""
@@ -185,7 +211,7 @@ class MilvusStore:
 
     async def aclose(self) -> None:
         """See ``MemoryStore.aclose``."""
-        await self._journal.settle()
+        await self._finisher.settle()
         await self._connection.aclose()
 
     async def _read(self, work: Coroutine[Any, Any, T]) -> T:

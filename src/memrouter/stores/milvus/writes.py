@@ -1,40 +1,28 @@
 """Writes: each one insert for everything that it changes."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
 from msgspec.structs import replace
 
-from memrouter.errors import InvalidRequest, MemoryConflict
+from memrouter.errors import MemoryConflict
 from memrouter.models.memory import MemoryRecord, Scope
-from memrouter.stores.milvus.collection import Collection
-from memrouter.stores.milvus.connection import Row
+from memrouter.stores.milvus.checks import INLINE_RECORDS, Checks, require_single
 from memrouter.stores.milvus.creation import Creation, doubles, sort_out
-from memrouter.stores.milvus.expressions import ACCESS, GONE, storable
+from memrouter.stores.milvus.entities import Entities
+from memrouter.stores.milvus.expressions import storable
 from memrouter.stores.milvus.journal import Change, Journal
 from memrouter.stores.milvus.reader import CONTENT, EVERYTHING, IDS_AT_ONCE, OwnerReader
-from memrouter.stores.milvus.rows import Held, digest_of, memory_row, meta_row, new_key
+from memrouter.stores.milvus.rows import Held, digest_of
 from memrouter.stores.milvus.state import Access, OwnerState, bucket_of
 from memrouter.stores.query import Filter, Merged, MergeMode, Patch
-from memrouter.stores.vectors import require_model, to_bytes
-
-INLINE_RECORDS: Final = 16
-"""Up to this many records are looked at in the event loop: under 1 ms."""
 
 MERGE_AT_ONCE: Final = 500
 """Records of one step of ``merge``."""
 
 CHANGE_TRIES: Final = 3
 """How often a change is made on top of those that other routers made to the same memory at the same time."""
-
-GRAVES_AT_ONCE: Final = 150
-"""Memories that one entity names as deleted: its text stays below 65,535 bytes."""
-
-COUNTS_BYTES: Final = 60_000
-"""Most bytes of the access counts in one entity; past them the least recently retrieved are forgotten."""
 
 
 class Writes:
@@ -43,26 +31,20 @@ class Writes:
     Args:
         journal: Does what is to be done.
         reader: Tells what expressions to use.
-        collection: Where to write.
-        dimension: Length of the store's vectors.
-        embedding_model: Name of the store's model.
+        entities: Makes what is written.
+        checks: Refuses what cannot be kept.
     """
 
-    def __init__(
-        self, journal: Journal, reader: OwnerReader, collection: Collection, *, dimension: int, embedding_model: str
-    ) -> None:
+    def __init__(self, journal: Journal, reader: OwnerReader, entities: Entities, checks: Checks) -> None:
         self._journal = journal
         self._reader = reader
-        self._layout = collection.layout
-        self._dimension = dimension
-        self._model = embedding_model
+        self._entities = entities
+        self._checks = checks
 
     async def create(self, records: Sequence[MemoryRecord], unique_content: bool) -> list[str]:
         """See ``MemoryStore.create``."""
-        repeated = [memory_id for memory_id, number in Counter(record.id for record in records).items() if number > 1]
-        if repeated:
-            raise MemoryConflict(repeated)
-        await self._check(records)
+        require_single(record.id for record in records)
+        await self._checks(records)
         owners = _by_owner(records)
         async with self._journal.turn(owners):
             states = await self._journal.states(
@@ -73,7 +55,9 @@ class Writes:
             }
             changes = {user: self._journal.change(states[user]) for user, creation in outcome.items() if creation.added}
             for user, change in changes.items():
-                change.rows += [self._row(self._born(record, change)) for record in outcome[user].added]
+                change.rows += [
+                    self._entities.row(self._entities.born(record, change)) for record in outcome[user].added
+                ]
             if changes:
                 await self._journal.insert(changes)
         kept = {memory_id: name for creation in outcome.values() for memory_id, name in creation.kept.items()}
@@ -91,8 +75,7 @@ class Writes:
         """
         if patch.text is not None:
             _, vector, model = patch.text
-            require_model(model, embedding_model=self._model)
-            to_bytes(vector, dimension=self._dimension)
+            self._checks.vector(vector, model)
         if not storable(memory_id):
             return None
         user, part = scope.user_id, self._reader.with_ids([memory_id])
@@ -104,11 +87,11 @@ class Writes:
                 held = _base(state, memory_id, written)
                 if held is None:
                     return None
-                if not scope.covers(held.record) or not _unexpired(held.record, patch.updated_at):
+                if not scope.covers(held.record) or not held.record.living(patch.updated_at):
                     return changed
                 change = self._journal.change(state)
-                fresh = self._next(held, _patched(held.record, patch), change, birth=held.birth)
-                change.rows.append(self._row(fresh))
+                fresh = self._entities.following(held, _patched(held.record, patch), change, birth=held.birth)
+                change.rows.append(self._entities.row(fresh))
                 change.garbage += state.keys(memory_id)
                 await self._journal.insert({user: change})
             written.add(fresh.key)
@@ -128,7 +111,7 @@ class Writes:
             return 0
         user = scope.user_id
         async with self._journal.turn([user]):
-            state = (await self._journal.states([user], self._id_parts(sorted(wanted))))[user]
+            state = (await self._journal.states([user], self._reader.id_parts(sorted(wanted))))[user]
             counted = {
                 name: Access(held.birth, record.access_count + 1, max(record.last_accessed or 0, now))
                 for name, held in state.memories.items()
@@ -141,37 +124,42 @@ class Writes:
             change = self._journal.change(state)
             change.raises = False
             for bucket in sorted({bucket_of(name) for name in counted}):
-                change.rows.append(self._counts(user, state, bucket))
+                change.rows.append(self._entities.counts(user, state, bucket))
                 change.garbage += state.buckets.get(bucket, [])
             await self._journal.insert({user: change})
         await self._journal.shown({user: change}, memories=self._reader.with_ids(list(counted)[:1]), more=())
         return len(counted)
 
     async def delete(self, scope: Scope, where: Filter) -> int:
-        """See ``MemoryStore.delete``."""
+        """See ``MemoryStore.delete``; what another router writes in the same moment is looked at too."""
         ids = None if where.ids is None else sorted(memory_id for memory_id in where.ids if storable(memory_id))
         if not where.types or where.sources == frozenset() or ids == []:
             return 0
-        user = scope.user_id
-        async with self._journal.turn([user]):
-            state = (await self._journal.states([user], [""] if ids is None else self._id_parts(ids)))[user]
-            going = [held for held in state.memories.values() if scope.covers(held.record) and where.holds(held.record)]
-            if not going:
-                return 0
-            change = self._journal.change(state)
-            change.rows += self._graves(user, going, change)
-            change.garbage += [key for held in going for key in state.keys(held.record.id)]
-            await self._journal.insert({user: change})
-        await self._journal.shown({user: change}, memories=self._reader.with_ids([going[0].record.id]), more=())
-        return len(going)
+        user, deleted = scope.user_id, set[str]()
+        for _ in range(CHANGE_TRIES):
+            async with self._journal.turn([user]):
+                parts = [""] if ids is None else self._reader.id_parts(ids)
+                state = (await self._journal.states([user], parts))[user]
+                going = [
+                    held for held in state.memories.values() if scope.covers(held.record) and where.holds(held.record)
+                ]
+                if not going:
+                    break
+                change = self._journal.change(state)
+                change.rows += self._entities.graves(user, going, change)
+                change.garbage += [key for held in going for key in state.keys(held.record.id)]
+                await self._journal.insert({user: change})
+            deleted |= {held.record.id for held in going}
+            one = self._reader.with_ids([going[0].record.id])
+            after = (await self._journal.shown({user: change}, memories=one, more=()))[user]
+            if not after.sizes.keys() - state.sizes.keys() - {change.number}:
+                break
+        return len(deleted)
 
     async def merge(self, records: Sequence[MemoryRecord], mode: MergeMode) -> list[Merged]:
         """See ``MemoryStore.merge``; some hundred records in one atomic step."""
-        pairs = Counter((record.user_id, record.id) for record in records)
-        repeated = [memory_id for (_, memory_id), number in pairs.items() if number > 1]
-        if repeated:
-            raise MemoryConflict(repeated)
-        await self._check(records)
+        require_single((record.user_id, record.id) for record in records)
+        await self._checks(records)
         results: list[Merged] = []
         waiting: list[asyncio.Future[object]] = []
         try:
@@ -192,7 +180,7 @@ class Writes:
         """Take one step; return what became of the records, and what is not shown yet."""
         owners = _by_owner(records)
         async with self._journal.turn(owners):
-            states = await self._journal.states(list(owners), self._id_parts([record.id for record in records]))
+            states = await self._journal.states(list(owners), self._reader.id_parts([record.id for record in records]))
             if len(records) <= INLINE_RECORDS:
                 outcomes, changes = self._merged(records, mode, states)
             else:
@@ -216,10 +204,10 @@ class Writes:
             if record.user_id not in changes:
                 changes[record.user_id] = self._journal.change(states[record.user_id])
             change = changes[record.user_id]
-            fresh = self._born(record, change)
+            fresh = self._entities.born(record, change)
             if held is not None:  # born anew: counts that were kept for the memory before do not count for this one
-                fresh = self._next(held, record, change, birth=fresh.birth)
-            change.rows.append(self._row(fresh))
+                fresh = self._entities.following(held, record, change, birth=fresh.birth)
+            change.rows.append(self._entities.row(fresh))
             change.garbage += change.state.keys(record.id)
         return outcomes, changes
 
@@ -257,19 +245,6 @@ class Writes:
             state = (await self._journal.states([user], [part]))[user]
             await self._journal.insert({user: self._journal.change(state)})
 
-    async def _check(self, records: Sequence[MemoryRecord]) -> None:
-        if len(records) <= INLINE_RECORDS:
-            self._check_all(records)
-        else:
-            await asyncio.to_thread(self._check_all, records)
-
-    def _check_all(self, records: Iterable[MemoryRecord]) -> None:
-        for record in records:
-            require_model(record.embedding_model, embedding_model=self._model)
-            to_bytes(record.embedding, dimension=self._dimension)
-            if not storable(record.id):
-                raise InvalidRequest("an id is empty, too long or holds a control character", param="id")
-
     def _parts(self, records: Sequence[MemoryRecord], unique_content: bool) -> list[str]:
         """Return expressions for the memories that matter for a creation."""
         parts = [records[first : first + IDS_AT_ONCE] for first in range(0, len(records), IDS_AT_ONCE)]
@@ -280,46 +255,6 @@ class Writes:
     def _either(self, records: Sequence[MemoryRecord]) -> str:
         ids = self._reader.with_ids(record.id for record in records)
         return ids and f"({ids} or {self._reader.with_digests(digest_of(record.content) for record in records)})"
-
-    def _id_parts(self, ids: Sequence[str]) -> list[str]:
-        parts = [ids[first : first + IDS_AT_ONCE] for first in range(0, len(ids), IDS_AT_ONCE)]
-        return [self._reader.with_ids(part) for part in parts]
-
-    def _born(self, record: MemoryRecord, change: Change) -> Held:
-        nonce = self._journal.nonce()
-        key = new_key(record.id, record.user_id, nonce, self._layout)
-        return Held(record, key, birth=nonce, version=1, nonce=nonce, change=change.number)
-
-    def _next(self, held: Held, record: MemoryRecord, change: Change, *, birth: str) -> Held:
-        """Return the next version of a memory."""
-        nonce = self._journal.nonce()
-        key = new_key(record.id, record.user_id, nonce, self._layout)
-        return Held(record, key, birth=birth, version=held.version + 1, nonce=nonce, change=change.number)
-
-    def _row(self, held: Held) -> Row:
-        return memory_row(held, self._layout)
-
-    def _graves(self, user: str, going: Sequence[Held], change: Change) -> list[Row]:
-        """Return the entities that say that memories were deleted."""
-        pairs = [(held.record.id, held.birth) for held in going]
-        parts = [pairs[first : first + GRAVES_AT_ONCE] for first in range(0, len(pairs), GRAVES_AT_ONCE)]
-        return [self._meta(user, GONE, {"change": change.number, "gone": part}) for part in parts]
-
-    def _counts(self, user: str, state: OwnerState, bucket: int) -> Row:
-        """Return the entity with an owner's access counts of one bucket."""
-        counts = {name: access for name, access in state.access.items() if bucket_of(name) == bucket}
-        room = COUNTS_BYTES
-        said: dict[str, tuple[str, int, int | None]] = {}
-        for name, access in sorted(counts.items(), key=lambda item: item[1].last or 0, reverse=True):
-            entry = (access.birth, access.count, access.last)
-            room -= len(msgspec.json.encode({name: entry}))
-            if room < 0:
-                break
-            said[name] = entry
-        return self._meta(user, ACCESS, {"bucket": bucket, "counts": said})
-
-    def _meta(self, user: str, kind: str, content: Any) -> Row:
-        return meta_row(user, kind, self._journal.nonce(), content, layout=self._layout, now=self._journal.now())
 
 
 def _by_owner(records: Iterable[MemoryRecord]) -> dict[str, list[MemoryRecord]]:
@@ -338,10 +273,6 @@ def _base(state: OwnerState, memory_id: str, written: set[str]) -> Held | None:
     held = state.memories.get(memory_id)
     others = [rival for rival in state.rivals.get(memory_id, ()) if rival.key not in written]
     return others[0] if held is not None and held.key in written and others else held
-
-
-def _unexpired(record: MemoryRecord, now: int) -> bool:
-    return record.expires_at is None or record.expires_at > now
 
 
 def _patched(record: MemoryRecord, patch: Patch) -> MemoryRecord:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from memrouter.stores.query import ALL_TYPES, Cursor, Filter
+from memrouter.stores.query import ALL_TYPES, Cursor, Filter, ListQuery
 
 MAX_WORDS = 256
 """Most words of one search; further ones are left out."""
@@ -48,7 +48,13 @@ def unexpired(now: int) -> Clause:
 
 def visible(now: int) -> Clause:
     """Return the condition that lists and searches may show a memory at ``now``."""
-    return Clause("m.superseded_by IS NULL") & unexpired(now)
+    return Clause("m.superseded_by IS NULL AND m.quarantine IS NULL") & unexpired(now)
+
+
+def shown(query: ListQuery) -> Clause:
+    """Return the condition that a list may show a memory, whatever its filter."""
+    clause = Clause(f"m.quarantine IS {'NOT ' if query.quarantined else ''}NULL") & unexpired(query.now)
+    return clause if query.include_superseded else clause & Clause("m.superseded_by IS NULL")
 
 
 def with_ids(ids: Iterable[str]) -> Clause:

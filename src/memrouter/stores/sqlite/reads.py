@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source
 from memrouter.stores.query import Cursor, ListQuery, Page, ScopeStats
-from memrouter.stores.sqlite.compile import Clause, in_scope, matching, older_than, unexpired, visible
+from memrouter.stores.sqlite.compile import Clause, in_scope, matching, older_than, shown, unexpired, visible
 from memrouter.stores.sqlite.rows import NEWEST_FIRST, SELECT, Row, to_records
 
 _NO_STATS = ScopeStats(total=0, by_type={}, by_source={}, content_bytes=0, oldest=None, newest=None)
@@ -29,8 +29,7 @@ class Reads:
     def page(self, connection: sqlite3.Connection, scope: Scope, query: ListQuery) -> Page:
         """See ``MemoryStore.list``."""
         owner, _ = owner_row(connection, scope)
-        shown = unexpired(query.now) if query.include_superseded else visible(query.now)
-        clause = matching(owner, scope.project_id, query.where) & shown
+        clause = matching(owner, scope.project_id, query.where) & shown(query)
         total = count(connection, clause)
         if query.after is not None:
             clause &= older_than(query.after)
@@ -101,5 +100,5 @@ def stats(connection: sqlite3.Connection, scope: Scope, now: int) -> ScopeStats:
 
 def prove_readable(connection: sqlite3.Connection) -> None:
     """Read from every table and from the word index."""
-    for table in ("meta", "owners", "memories", "access", "memories_fts"):
+    for table in ("meta", "owners", "memories", "access", "state", "memories_fts"):
         connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()  # noqa: S608 - the names stand in the line above

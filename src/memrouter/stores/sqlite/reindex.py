@@ -41,7 +41,7 @@ _BEGIN: Final = (
         memory INTEGER PRIMARY KEY REFERENCES memories (key) ON DELETE CASCADE,
         embedding BLOB NOT NULL
     ) STRICT""",
-    """CREATE TRIGGER reindex_rewritten AFTER UPDATE OF content ON memories BEGIN
+    """CREATE TRIGGER reindex_rewritten AFTER UPDATE OF content ON memories WHEN new.content IS NOT old.content BEGIN
         DELETE FROM reindex WHERE memory = old.key;
     END""",
 )

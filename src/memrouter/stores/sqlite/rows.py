@@ -3,19 +3,30 @@
 from collections.abc import Sequence
 from typing import Any
 
-from memrouter.models.memory import Matrix, MemoryRecord, MemoryType, Source, Trust, content_digest
+from memrouter.models.memory import Matrix, MemoryRecord, MemoryType, Source, Trust, Vector, content_digest
+from memrouter.stores.trail import trail_of, with_trail
 from memrouter.stores.vectors import require_model, to_bytes, to_matrix
 
 INSERT = """
 INSERT INTO memories (owner, id, user_id, project_id, type, content, digest, source, trust, importance, created_at,
-    updated_at, expires_at, conversation_id, turn_index, role, superseded_by, embedding)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    updated_at, expires_at, conversation_id, turn_index, role, superseded_by, embedding, quarantine, trail)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+
+PUT = f"""{INSERT}
+ON CONFLICT (id) DO UPDATE SET project_id = excluded.project_id, type = excluded.type, content = excluded.content,
+    digest = excluded.digest, source = excluded.source, trust = excluded.trust, importance = excluded.importance,
+    created_at = excluded.created_at, updated_at = excluded.updated_at, expires_at = excluded.expires_at,
+    conversation_id = excluded.conversation_id, turn_index = excluded.turn_index, role = excluded.role,
+    superseded_by = excluded.superseded_by, embedding = excluded.embedding, quarantine = excluded.quarantine,
+    trail = excluded.trail
+"""
+"""Adds a row or rewrites the one with the same id, which must be the same owner's; its access count stays."""
 
 SELECT = """
 SELECT m.embedding, m.id, m.user_id, m.project_id, m.type, m.content, m.source, m.trust, m.importance, m.created_at,
     m.updated_at, m.expires_at, m.conversation_id, m.turn_index, m.role, m.superseded_by,
-    coalesce(a.access_count, 0), a.last_accessed
+    coalesce(a.access_count, 0), a.last_accessed, m.quarantine, m.trail
 FROM memories AS m LEFT JOIN access AS a ON a.memory = m.key
 """
 
@@ -59,34 +70,39 @@ def to_row(record: MemoryRecord, owner: int, *, dimension: int, embedding_model:
         record.role,
         record.superseded_by,
         to_bytes(record.embedding, dimension=dimension),
+        record.quarantine,
+        trail_of(record),
     )
 
 
 def to_records(rows: Sequence[Row], *, dimension: int, embedding_model: str) -> tuple[list[MemoryRecord], Matrix]:
     """Return the memories behind rows of ``SELECT``, in their order, and their vectors as one read-only matrix."""
     matrix = to_matrix([row[0] for row in rows], dimension=dimension)
-    records = [
-        MemoryRecord(
-            id=row[1],
-            user_id=row[2],
-            content=row[5],
-            embedding=vector,
-            embedding_model=embedding_model,
-            created_at=row[9],
-            updated_at=row[10],
-            project_id=row[3],
-            type=_TYPES[row[4]],
-            source=_SOURCES[row[6]],
-            trust=_TRUSTS[row[7]],
-            importance=row[8],
-            last_accessed=row[17],
-            expires_at=row[11],
-            access_count=row[16],
-            conversation_id=row[12],
-            turn_index=row[13],
-            role=row[14],
-            superseded_by=row[15],
-        )
-        for row, vector in zip(rows, matrix, strict=True)
-    ]
+    records = [_record(row, vector, embedding_model=embedding_model) for row, vector in zip(rows, matrix, strict=True)]
     return records, matrix
+
+
+def _record(row: Row, vector: Vector, *, embedding_model: str) -> MemoryRecord:
+    record = MemoryRecord(
+        id=row[1],
+        user_id=row[2],
+        content=row[5],
+        embedding=vector,
+        embedding_model=embedding_model,
+        created_at=row[9],
+        updated_at=row[10],
+        project_id=row[3],
+        type=_TYPES[row[4]],
+        source=_SOURCES[row[6]],
+        trust=_TRUSTS[row[7]],
+        importance=row[8],
+        last_accessed=row[17],
+        expires_at=row[11],
+        access_count=row[16],
+        conversation_id=row[12],
+        turn_index=row[13],
+        role=row[14],
+        superseded_by=row[15],
+        quarantine=row[18],
+    )
+    return record if row[19] is None else with_trail(record, row[19])

@@ -71,7 +71,33 @@ _VERSION_1 = (
     END""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+_VERSION_2 = (
+    "ALTER TABLE memories ADD COLUMN quarantine TEXT",
+    "ALTER TABLE memories ADD COLUMN trail TEXT",
+    "DROP INDEX memories_newest",
+    # Everything that decides on being visible, so that counting reads the index alone.
+    """CREATE INDEX memories_newest
+        ON memories (owner, created_at DESC, id DESC, project_id, superseded_by, quarantine, expires_at)""",
+    # A row that is rewritten with the text that it has leaves the word index alone.
+    "DROP TRIGGER memories_rewritten",
+    """CREATE TRIGGER memories_rewritten AFTER UPDATE OF content ON memories WHEN new.content IS NOT old.content BEGIN
+        INSERT INTO memories_fts (memories_fts, rowid, owner, content)
+        VALUES ('delete', old.key, old.owner, old.content);
+        INSERT INTO memories_fts (rowid, owner, content) VALUES (new.key, new.owner, new.content);
+    END""",
+    # AUTOINCREMENT gives no number twice, so that a version never comes again, whatever was removed.
+    """CREATE TABLE state (
+        version INTEGER PRIMARY KEY AUTOINCREMENT,
+        space TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value BLOB NOT NULL,
+        expires_at INTEGER,
+        UNIQUE (space, key)
+    ) STRICT""",
+    "CREATE INDEX state_expiry ON state (expires_at) WHERE expires_at IS NOT NULL",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
 """Statements that lead from each version to the next, beginning with the empty file (version 0)."""
 
 VERSION = len(MIGRATIONS)

@@ -16,6 +16,7 @@ from memrouter.stores.embedding_space import EmbeddingSpace, check_still_kept, c
 from memrouter.stores.position import Position
 from memrouter.stores.query import (
     Candidates,
+    Change,
     Filter,
     ListQuery,
     Merged,
@@ -27,6 +28,7 @@ from memrouter.stores.query import (
     ScopeStats,
     StoreQuery,
 )
+from memrouter.stores.sqlite.commit import Commit
 from memrouter.stores.sqlite.connection import connect, create_file, database_path
 from memrouter.stores.sqlite.errors import DriverError, translated
 from memrouter.stores.sqlite.merge import Merge
@@ -35,8 +37,10 @@ from memrouter.stores.sqlite.reads import Reads, kept, prove_readable, stats
 from memrouter.stores.sqlite.scan import Scan
 from memrouter.stores.sqlite.schema import prepare
 from memrouter.stores.sqlite.search import Search
+from memrouter.stores.sqlite.state import SqliteState
 from memrouter.stores.sqlite.workers import Reader, Writer
 from memrouter.stores.sqlite.writes import Writes, delete, prove_writable, touch
+from memrouter.stores.state import StateStore
 
 _BACKEND: Final = "sqlite"
 
@@ -64,6 +68,8 @@ class SqliteStore:
         self._reads = Reads(dimension=dimension, embedding_model=model)
         self._writes = Writes(self._reads, dimension=dimension, embedding_model=model)
         self._merge = Merge(dimension=dimension, embedding_model=model)
+        self._commit = Commit(dimension=dimension, embedding_model=model)
+        self._state = SqliteState(writer, reader)
         self._search = Search(dimension=dimension, embedding_model=model)
 
     @classmethod
@@ -161,6 +167,15 @@ class SqliteStore:
         """See ``MemoryStore.merge``; all of a call or, where it raises, nothing. Other writes wait meanwhile."""
         wanted = tuple(records)
         return await self._writer.run(lambda connection: self._merge(connection, wanted, mode))
+
+    async def commit(self, change: Change) -> int | None:
+        """See ``MemoryStore.commit``."""
+        return await self._writer.run(lambda connection: self._commit(connection, change))
+
+    @property
+    def state(self) -> StateStore:
+        """See ``MemoryStore.state``."""
+        return self._state
 
     async def count(self, user_id: str | None) -> int:
         """See ``MemoryStore.count``."""

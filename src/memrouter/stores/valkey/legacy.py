@@ -78,10 +78,12 @@ class Untagged:
             now: Milliseconds since the epoch.
             fields: Fields of the HASH and their values in turn.
         """
-        owner = self._keys.of_scope(scope)
+        owner, names = self._keys.of_scope(scope), self._keys.untagged_of([memory_id])
+        if not names:
+            return None
         row = await self._connection.script(
             UPDATE_UNTAGGED,
-            [self._keys.untagged(memory_id)],
+            names,
             [scope.user_id, scope.project_id or "", now, *fields],
         )
         if row is None:
@@ -117,8 +119,9 @@ class Untagged:
         owner = self._keys.of_scope(scope)
         chosen = selection(owner.base, scope, where, now=0, show="any")
         removed: list[str] = []
-        for first in range(0, len(ids), _PART):
-            part = ids[first : first + _PART]
+        own = [memory_id for memory_id in ids if self._keys.untagged_of([memory_id])]
+        for first in range(0, len(own), _PART):
+            part = own[first : first + _PART]
             calls = [ScriptCall(DELETE_UNTAGGED, [self._keys.untagged(memory_id)], chosen) for memory_id in part]
             replies = await self._connection.scripts(calls)
             gone = [memory_id for memory_id, number in zip(part, replies, strict=True) if number]

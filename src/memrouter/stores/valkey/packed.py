@@ -6,31 +6,46 @@ from typing import TypeAlias
 import msgspec
 
 from memrouter.models.memory import MemoryRecord, MemoryType, Source, Trust, Vector
+from memrouter.stores.trail import trail_of, with_trail
 from memrouter.stores.vectors import to_matrix
 
 Count: TypeAlias = tuple[int, int | None]
 """How often a memory was retrieved, and when last in milliseconds; None for never."""
 
-PARTS: tuple[str, ...] = (
-    "id", "user_id", "project_id", "memory_type", "source", "created_at", "updated_at", "importance", "trust",
-    "embedding_model", "conversation_id", "turn_index", "role", "expires_at", "superseded_by",
-)  # fmt: skip
-"""What the field ``record`` holds, in its order: a JSON array of strings and nulls."""
-
 PACKED_FIELDS: tuple[str, ...] = ("record", "content", "embedding")
 """The fields that reads of tagged memories ask for, in the order of a packed row."""
 
-_Parts: TypeAlias = tuple[
-    str, str, str, MemoryType, Source, int, int, float, Trust,
-    str, str | None, int | None, str | None, int | None, str | None,
-]  # fmt: skip
+
+class _Parts(msgspec.Struct, array_like=True, gc=False):
+    id: str
+    user_id: str
+    project_id: str
+    memory_type: MemoryType
+    source: Source
+    created_at: int
+    updated_at: int
+    importance: float
+    trust: Trust
+    embedding_model: str
+    conversation_id: str | None
+    turn_index: int | None
+    role: str | None
+    expires_at: int | None
+    superseded_by: str | None
+    quarantine: str | None = None
+    trail: str | None = None
+
+
+PARTS: tuple[str, ...] = _Parts.__struct_fields__
+"""What the field ``record`` holds, in its order: a JSON array of strings and nulls, without the last two parts where a
+memory has neither, as in memories of an earlier version."""
 
 _ROWS = msgspec.json.Decoder(list[_Parts], strict=False)  # not strict: numbers may stand in strings
 
 
 def pack(record: MemoryRecord) -> str:
     """Return the value of the field ``record``."""
-    values = (
+    values: tuple[str | None, ...] = (
         record.id,
         record.user_id,
         record.project_id,
@@ -47,6 +62,9 @@ def pack(record: MemoryRecord) -> str:
         None if record.expires_at is None else str(record.expires_at),
         record.superseded_by,
     )
+    trail = trail_of(record)
+    if record.quarantine is not None or trail is not None:
+        values += (record.quarantine, trail)
     return msgspec.json.encode(values).decode()
 
 
@@ -70,12 +88,10 @@ def unpack(rows: Sequence[Sequence[bytes | None]], counts: Sequence[Count], *, d
 
 
 def _record(part: _Parts, content: bytes, vector: Vector, counted: Count) -> MemoryRecord:
-    (
-        memory_id, user, project, kind, source, created, updated, importance, trust,
-        model, conversation, turn, role, expires, superseded,
-    ) = part  # fmt: skip
     count, last = counted
-    return MemoryRecord(  # by position: half the time
-        memory_id, user, content.decode(), vector, model, created, updated,
-        project, kind, source, trust, importance, last, expires, count, conversation, turn, role, superseded,
+    record = MemoryRecord(  # by position: half the time
+        part.id, part.user_id, content.decode(), vector, part.embedding_model, part.created_at, part.updated_at,
+        part.project_id, part.memory_type, part.source, part.trust, part.importance, last, part.expires_at, count,
+        part.conversation_id, part.turn_index, part.role, part.superseded_by, part.quarantine,
     )  # fmt: skip
+    return record if part.trail is None else with_trail(record, part.trail)

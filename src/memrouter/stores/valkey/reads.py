@@ -11,7 +11,7 @@ from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.legacy import Untagged
 from memrouter.stores.valkey.reader import RowReader
 from memrouter.stores.valkey.scripts import GET, LIST, STATS, Arg
-from memrouter.stores.valkey.selection import Visibility, selection, storable
+from memrouter.stores.valkey.selection import listed, selection, storable
 from memrouter.stores.valkey.walk import Walker
 from memrouter.stores.whole import NO_STATS, page, page_of, stats_of
 
@@ -64,7 +64,7 @@ class Reads:
         if missing:
             # A rebuild may have moved one to a key of its own between the two reads.
             found |= {record.id: record for record in await self.tagged(scope, missing)}
-        living = {key: record for key, record in found.items() if record.expires_at is None or record.expires_at > now}
+        living = {key: record for key, record in found.items() if record.living(now)}
         return [living[memory_id] for memory_id in wanted if memory_id in living]
 
     async def tagged(self, scope: Scope, ids: Sequence[str]) -> list[MemoryRecord]:
@@ -83,8 +83,7 @@ class Reads:
         if self._index.state.legacy or query.where.ids is not None:
             return page_of(await self.everything(scope, query.where, now=query.now), query)
         owner = self._keys.of_scope(scope)
-        show: Visibility = "unexpired" if query.include_superseded else "visible"
-        chosen = selection(owner.base, scope, query.where, now=query.now, show=show)
+        chosen = selection(owner.base, scope, query.where, now=query.now, show=listed(query))
         after: list[Arg] = ["", ""] if query.after is None else [query.after.created_at, query.after.id]
         records: list[MemoryRecord] = []
         last, created, looked, total = b"", b"0", STEP, 0
@@ -98,17 +97,19 @@ class Reads:
         return page(records, query, total=total)
 
     async def everything(self, scope: Scope, where: Filter, *, now: int) -> list[MemoryRecord]:
-        """Return all of a scope's memories that may match, hidden ones and those of the Go router included.
+        """Return all of a scope's memories that may match, hidden ones and those of the Go router included, each once.
 
-        The Go router's are read first: a rebuild moves them away from there, never back, so that none is missed.
+        The Go router's are read first: a rebuild moves them away from there, never back, so that none is missed. What
+        stands under a key of its own too counts as it is there.
         """
         if where.ids is not None:
             wanted = storable(where.ids)
-            return [*await self._untagged.get(scope, wanted), *await self.tagged(scope, wanted)]
-        records = await self._untagged.of(scope) if self._index.state.legacy else []
-        async for part in self._walker.walk(scope, EVERYTHING, now=now, show="any"):
-            records += part
-        return records
+            records = [*await self._untagged.get(scope, wanted), *await self.tagged(scope, wanted)]
+        else:
+            records = await self._untagged.of(scope) if self._index.state.legacy else []
+            async for part in self._walker.walk(scope, EVERYTHING, now=now, show="any"):
+                records += part
+        return list({record.id: record for record in records}.values())
 
     async def stats(self, scope: Scope, now: int) -> ScopeStats:
         """See ``MemoryStore.stats``."""

@@ -42,6 +42,7 @@ _TAKE: Final = (
 local known = redis.call('HMGET', KEYS[1], 'updated_at', 'digest', 'scope')
 if tonumber(known[1] or '-1') < tonumber(ARGV[3]) then
   if known[2] and known[3] then redis.call('ZREM', KEYS[5], known[2] .. known[3] .. ARGV[1]) end
+  redis.call('UNLINK', KEYS[1])
   redis.call('HSET', KEYS[1], unpack(ARGV, 6))
   redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
   redis.call('ZADD', KEYS[5], 0, ARGV[5])

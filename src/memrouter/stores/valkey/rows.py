@@ -82,7 +82,7 @@ def text_fields(record: MemoryRecord, *, embedding_model: str) -> dict[str, str]
         "importance": repr(float(record.importance)),
         "owner": owner_key(record.user_id),
         "scope": scope_digest(record.user_id, record.project_id),
-        "live_until": str(live_until(record.expires_at, record.superseded_by)),
+        "live_until": str(live_until(record)),
         "digest": twin_digest(record.content),
         "record": pack(record),
     }
@@ -90,16 +90,17 @@ def text_fields(record: MemoryRecord, *, embedding_model: str) -> dict[str, str]
         "conversation_id": record.conversation_id,
         "expires_at": record.expires_at,
         "superseded_by": record.superseded_by,
+        "quarantine": record.quarantine,
     }
     fields.update({name: str(value) for name, value in optional.items() if value is not None})
     return fields
 
 
-def live_until(expires_at: int | None, superseded_by: str | None) -> int:
-    """Return the first millisecond at which a memory is no longer visible: 0 when superseded, NEVER for no end."""
-    if superseded_by is not None:
+def live_until(record: MemoryRecord) -> int:
+    """Return the first millisecond at which a memory is not visible: 0 superseded or quarantined, NEVER for no end."""
+    if record.superseded_by is not None or record.quarantine is not None:
         return 0
-    return NEVER if expires_at is None else expires_at
+    return NEVER if record.expires_at is None else record.expires_at
 
 
 def access_entry(count: int, last_accessed: int | None) -> str:
@@ -177,7 +178,7 @@ def adopted_fields(record: MemoryRecord) -> dict[str, str | bytes]:
         "embedding": np.ascontiguousarray(record.embedding, dtype="<f4").tobytes(),
         "owner": owner_key(record.user_id),
         "scope": scope_digest(record.user_id, record.project_id),
-        "live_until": str(live_until(record.expires_at, record.superseded_by)),
+        "live_until": str(live_until(record)),
         "digest": twin_digest(record.content),
         "record": pack(record),
         "importance": repr(float(record.importance)),

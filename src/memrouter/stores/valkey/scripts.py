@@ -3,7 +3,7 @@
 A script that walks an owner's memories builds their keys from the declared ones: same hash tag, same slot.
 
 Arguments 1 to 9 of the scripts that select memories are a *selection*: key base, user id, project id (empty: all),
-time, visibility (``visible``, ``unexpired`` or ``any``), types and sources (comma-separated with commas at both ends;
+time, a ``Visibility``, types and sources (comma-separated with commas at both ends;
 empty: all), whether a conversation is asked for (``1``), its id.
 """
 
@@ -92,7 +92,9 @@ RAISE_GENERATION = """
 local function raise(key)
   local time = redis.call('TIME')
   local following = (tonumber(redis.call('GET', key) or 0)) + 1
-  redis.call('SET', key, string.format('%.0f', math.max(following, time[1] * 1000000 + time[2])))
+  following = string.format('%.0f', math.max(following, time[1] * 1000000 + time[2]))
+  redis.call('SET', key, following)
+  return following
 end
 """
 
@@ -100,9 +102,13 @@ _SELECT = """
 local NOW, PROJECT = tonumber(ARGV[4]), ARGV[3]
 local function one_of(list, word) return list == '' or string.find(list, ',' .. (word or '') .. ',', 1, true) ~= nil end
 local function in_scope(user, project) return user == ARGV[2] and (PROJECT == '' or project == PROJECT) end
-local function shown(live_until, expires_at)
+local function shown(key, live_until, expires_at)
   if ARGV[5] == 'visible' then return tonumber(live_until or 0) > NOW end
-  return ARGV[5] == 'any' or not expires_at or tonumber(expires_at) > NOW
+  if ARGV[5] == 'any' then return true end
+  if expires_at and tonumber(expires_at) <= NOW then return false end
+  local apart, superseded = unpack(redis.call('HMGET', key, 'quarantine', 'superseded_by'))
+  if ARGV[5] == 'unexpired' then return not apart end
+  return apart and (ARGV[5] == 'quarantined_unexpired' or not superseded)
 end
 local function wanted(kind, source, conversation)
   return one_of(ARGV[6], kind) and one_of(ARGV[7], source) and (ARGV[8] ~= '1' or conversation == ARGV[9])
@@ -110,7 +116,7 @@ end
 local function selected(key)
   local f = redis.call('HMGET', key,
     'user_id', 'project_id', 'memory_type', 'source', 'conversation_id', 'live_until', 'expires_at')
-  return in_scope(f[1], f[2]) and shown(f[6], f[7]) and wanted(f[3], f[4], f[5]), f
+  return in_scope(f[1], f[2]) and shown(key, f[6], f[7]) and wanted(f[3], f[4], f[5]), f
 end
 """
 
@@ -144,7 +150,7 @@ FORGET_NEXT = """
 local function forget_next(side_key, id) redis.call('HDEL', string.sub(side_key, 1, -4) .. 'next', id) end
 """
 
-_REMOVAL = (
+REMOVAL = (
     FORGET_NEXT
     + """
 local removed = 0
@@ -182,8 +188,9 @@ if redis.call('ZCARD', KEYS[1]) > limit then
   if generation == tonumber(ARGV[12]) then return {generation, 'large'} end
   local count = 0
   for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, -1)) do
-    local f = redis.call('HMGET', ARGV[1] .. id, 'user_id', 'project_id', 'live_until', 'expires_at')
-    if in_scope(f[1], f[2]) and shown(f[3], f[4]) then count = count + 1 end
+    local key = ARGV[1] .. id
+    local f = redis.call('HMGET', key, 'user_id', 'project_id', 'live_until', 'expires_at')
+    if in_scope(f[1], f[2]) and shown(key, f[3], f[4]) then count = count + 1 end
     if count > limit then return {generation, 'large'} end
   end
 end
@@ -365,16 +372,17 @@ UPDATE = LuaScript(
     + ROW
     + f"local PARTS = {{{', '.join(f'{name} = {index + 1}' for index, name in enumerate(PARTS))}}}\n"
     + """
-local f = redis.call('HMGET', KEYS[1], 'user_id', 'project_id', 'expires_at', 'superseded_by', 'digest', 'scope')
+local f = redis.call('HMGET', KEYS[1],
+  'user_id', 'project_id', 'expires_at', 'superseded_by', 'digest', 'scope', 'quarantine')
 if f[1] ~= ARGV[2] or (ARGV[3] ~= '' and f[2] ~= ARGV[3]) then return false end
 if f[3] and tonumber(f[3]) <= tonumber(ARGV[4]) then return false end
-local expires, superseded = ARGV[6] ~= '' and ARGV[6] or f[3], ARGV[7] == '1' or f[4]
+local expires, hidden = ARGV[6] ~= '' and ARGV[6] or f[3], ARGV[7] == '1' or f[4] or f[7]
 local packed = cjson.decode(redis.call('HGET', KEYS[1], 'record'))
 for i = 8, #ARGV, 2 do
   local at = PARTS[ARGV[i]]
   if at then packed[at] = ARGV[i + 1] end
 end
-local live_until = superseded and '0' or expires or '9007199254740992'
+local live_until = hidden and '0' or expires or '9007199254740992'
 redis.call('HSET', KEYS[1], 'live_until', live_until, 'record', cjson.encode(packed), unpack(ARGV, 8))
 if ARGV[5] ~= '' then
   forget_next(KEYS[2], ARGV[1])
@@ -418,7 +426,7 @@ DELETE = LuaScript(
     REMOVE
     + RAISE_GENERATION
     + _SELECT
-    + _REMOVAL
+    + REMOVAL
     + """
 for i = 5, #KEYS do
   if selected(KEYS[i]) then remove(ARGV[i + 5], KEYS[i]) end
@@ -433,7 +441,7 @@ DELETE_WALK = LuaScript(
     REMOVE
     + RAISE_GENERATION
     + _SELECT
-    + _REMOVAL
+    + REMOVAL
     + AFTER
     + """
 local id, score = ARGV[10], ARGV[11]

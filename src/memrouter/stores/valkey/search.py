@@ -39,6 +39,10 @@ WORD_SCAN = 20_000
 MAX_LARGE = 4096
 """How many scopes are remembered as over the scan limit."""
 
+MAX_TRIES = 12
+"""How often a search of several steps is made anew where its owner was written to meanwhile: it would show a change in
+parts. Past it the answer is taken as it is."""
+
 _VECTOR_FOLLOWS = (b"PARAMS", b"2", b"vector")
 _WANTED = (*PACKED_FIELDS, "distance")
 _FIELDS_WANTED = (b"RETURN", str(len(_WANTED)).encode(), *(name.encode() for name in _WANTED), b"LIMIT", b"0")
@@ -88,11 +92,16 @@ class Search:
             return await self._with_untagged(scope, query)
         generation = -1
         if query.scan_limit > 0:
-            answer = await self._whole(scope, query)
-            if isinstance(answer, Candidates):
-                return answer
-            generation = answer
-        return await self._joined(scope, query, sought, generation)
+            whole = await self._whole(scope, query)
+            if isinstance(whole, Candidates):
+                return whole
+            generation = whole
+        for _ in range(MAX_TRIES):
+            answer = await self._joined(scope, query, sought, generation)
+            if answer.unchanged or not query.words or await self._generation(scope) == answer.generation:
+                break
+            generation = -1
+        return answer
 
     async def _whole(self, scope: Scope, query: StoreQuery) -> Candidates | int:
         """Return everything visible; the generation where that is over the scan limit."""
@@ -126,7 +135,7 @@ class Search:
         if query.vector is not None and sought is not None and await self._served(query):
             generation, near = await self._neighbours(scope, query, sought, generation)
         if generation < 0:
-            generation = int(await self._connection.run(["GET", self._keys.of_scope(scope).generation]) or 0)
+            generation = await self._generation(scope)
         if query.known_generation == generation:
             return Candidates(records=None, scores=None, complete=False, generation=generation)
         if query.vector is not None and near is None:
@@ -141,6 +150,9 @@ class Search:
             complete=False,
             generation=generation,
         )
+
+    async def _generation(self, scope: Scope) -> int:
+        return int(await self._connection.run(["GET", self._keys.of_scope(scope).generation]) or 0)
 
     async def _served(self, query: StoreQuery) -> bool:
         """Return whether the index can answer all of the query now."""
@@ -279,10 +291,12 @@ class Search:
 
         Never unchanged: a Go router's writes do not raise the generation.
         """
-        generation = int(await self._connection.run(["GET", self._keys.of_scope(scope).generation]) or 0)
+        generation = await self._generation(scope)
+        if query.vector is None and not query.words and not query.scan_limit:
+            return Candidates(records=[], scores=None, complete=False, generation=generation)
         everything = await self._reads.everything(scope, EVERYTHING, now=query.now)
-        visible = {record.id: record for record in everything if record.visible(query.now)}
-        matching = [record for record in visible.values() if query.where.holds(record)]
+        visible = [record for record in everything if record.visible(query.now)]
+        matching = [record for record in visible if query.where.holds(record)]
         if query.scan_limit > 0 and len(visible) <= query.scan_limit:
             return candidates(matching, query.vector, complete=True, generation=generation)
         words = WordMatcher(query.words)

@@ -4,10 +4,15 @@ from collections.abc import Iterable
 from typing import Literal
 
 from memrouter.models.memory import Scope
-from memrouter.stores.query import ALL_TYPES, Filter
+from memrouter.stores.query import ALL_TYPES, Filter, ListQuery
 from memrouter.stores.valkey.scripts import Arg
 
-Visibility = Literal["visible", "unexpired", "any"]
+Visibility = Literal["visible", "unexpired", "quarantined", "quarantined_unexpired", "any"]
+"""Which of the hidden memories count.
+
+Quarantined ones do not in ``visible`` and ``unexpired`` and alone do in the two that name them; superseded ones do in
+``unexpired`` and ``quarantined_unexpired``; expired ones in none but ``any``, which is everything.
+"""
 
 
 def selection(base: str, scope: Scope, where: Filter, *, now: int, show: Visibility) -> list[Arg]:
@@ -18,7 +23,7 @@ def selection(base: str, scope: Scope, where: Filter, *, now: int, show: Visibil
         scope: Whose memories.
         where: Which of them.
         now: Milliseconds since the epoch.
-        show: Whether superseded and expired ones count: ``unexpired`` lets the superseded in, ``any`` both.
+        show: Which of the hidden ones count.
     """
     asked = where.conversation_id is not None
     return [
@@ -32,6 +37,13 @@ def selection(base: str, scope: Scope, where: Filter, *, now: int, show: Visibil
         "1" if asked else "",
         where.conversation_id or "",
     ]
+
+
+def listed(query: ListQuery) -> Visibility:
+    """Return which memories a list shows."""
+    if query.quarantined:
+        return "quarantined_unexpired" if query.include_superseded else "quarantined"
+    return "unexpired" if query.include_superseded else "visible"
 
 
 def storable(ids: Iterable[str]) -> list[str]:

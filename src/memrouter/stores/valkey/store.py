@@ -9,6 +9,7 @@ from memrouter.stores.base import Capabilities
 from memrouter.stores.embedding_space import EmbeddingSpace
 from memrouter.stores.query import (
     Candidates,
+    Change,
     Filter,
     ListQuery,
     Merged,
@@ -21,6 +22,7 @@ from memrouter.stores.query import (
     StoreQuery,
 )
 from memrouter.stores.valkey.canary import Canary
+from memrouter.stores.valkey.commit import Commit
 from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.fence import Fence
 from memrouter.stores.valkey.index import SearchIndex
@@ -32,6 +34,7 @@ from memrouter.stores.valkey.reader import RowReader
 from memrouter.stores.valkey.reads import Reads
 from memrouter.stores.valkey.scan import Scan
 from memrouter.stores.valkey.search import Search
+from memrouter.stores.valkey.state import ValkeyState
 from memrouter.stores.valkey.walk import Walker
 from memrouter.stores.valkey.writes import Writes
 
@@ -77,6 +80,10 @@ class ValkeyStore:
         self._merge = Merge(
             connection, keys, index, untagged=untagged, fence=fence, dimension=dimension, embedding_model=model
         )
+        self._commit = Commit(
+            connection, keys, index, untagged=untagged, fence=fence, dimension=dimension, embedding_model=model
+        )
+        self._state = ValkeyState(connection, keys)
         self._search = Search(
             connection,
             keys,
@@ -170,6 +177,15 @@ class ValkeyStore:
     async def merge(self, records: Sequence[MemoryRecord], *, mode: MergeMode) -> Sequence[Merged]:
         """See ``MemoryStore.merge``; the memories of an owner are written in atomic steps of some hundred."""
         return await self._merge(tuple(records), mode)
+
+    async def commit(self, change: Change) -> int | None:
+        """See ``MemoryStore.commit``; one of 300 memories holds the server up for some 15 ms."""
+        return await self._commit(change)
+
+    @property
+    def state(self) -> ValkeyState:
+        """See ``MemoryStore.state``."""
+        return self._state
 
     async def count(self, user_id: str | None) -> int:
         """See ``MemoryStore.count``."""

@@ -45,7 +45,7 @@ class Walker:
             scope: Whose memories.
             where: Which of them; ``ids`` are not looked at.
             now: Milliseconds since the epoch.
-            show: Whether superseded and expired ones are among them.
+            show: Which of the hidden ones are among them.
             words: Leave out most of what holds none of these; the caller still has to ask each.
             at_most: Look at no more memories than this; None for all.
         """

@@ -146,11 +146,11 @@ class Writes:
             return removed + await self._delete_all(scope, where)
         wanted = storable(where.ids)
         removed = await self._delete_named(scope, where, wanted)
-        if removed < len(wanted):
+        if removed < len(wanted) or self._index.state.legacy:
             removed += await self._untagged.delete(scope, where, wanted)
         if removed < len(wanted):
             removed += await self._delete_named(scope, where, wanted)
-        return removed
+        return min(removed, len(wanted))
 
     async def _delete_named(self, scope: Scope, where: Filter, ids: Sequence[str]) -> int:
         owner = self._keys.of_scope(scope)

@@ -16,13 +16,16 @@ The tests are coroutines: pytest-asyncio in ``auto`` mode runs them. Call
 """
 
 from memrouter.testing.store_contract.changing import ChangingContract
+from memrouter.testing.store_contract.committing import CommittingContract
 from memrouter.testing.store_contract.creating import CreatingContract
 from memrouter.testing.store_contract.isolation import IsolationContract
 from memrouter.testing.store_contract.merging import MergingContract
+from memrouter.testing.store_contract.quarantining import QuarantineContract
 from memrouter.testing.store_contract.races import RaceContract
 from memrouter.testing.store_contract.reading import ReadingContract
 from memrouter.testing.store_contract.scanning import ScanningContract
 from memrouter.testing.store_contract.searching import SearchingContract
+from memrouter.testing.store_contract.stating import StateContract
 
 
 class StoreContract(
@@ -32,10 +35,13 @@ class StoreContract(
     SearchingContract,
     ScanningContract,
     MergingContract,
+    CommittingContract,
+    QuarantineContract,
+    StateContract,
     IsolationContract,
     RaceContract,
 ):
-    """Every sentence of ``stores/base.py`` and ``stores/query.py`` as a test."""
+    """Every sentence of ``stores/base.py``, ``stores/query.py`` and ``stores/state.py`` as a test."""
 
 
 __all__ = ["StoreContract"]

@@ -21,6 +21,11 @@ class ContractBase:
         """Return a factory of memories that fit the store."""
         return RecordFactory(store.capabilities)
 
+    @pytest.fixture
+    async def neighbour(self, store: MemoryStore) -> MemoryStore:
+        """Return another instance over the same data, where the suite of a store has one."""
+        return store
+
 
 async def listed(store: MemoryStore, scope: Scope = ALICE, *, where: Filter = EVERYTHING) -> list[MemoryRecord]:
     """Return all visible memories of a scope, newest first."""

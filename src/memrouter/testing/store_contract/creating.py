@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from memrouter.errors import MemoryConflict, SchemaMismatch
+from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import MAX_CONTENT_BYTES, MemoryType, Scope, Source, Trust, unit
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import Filter, Patch
@@ -44,6 +45,13 @@ class CreatingContract(ContractBase):
             turn_index=0,
             role="user",
             superseded_by="m2",
+            quarantine="instruction",
+            pinned=True,
+            links=("m3", "m4"),
+            history=(
+                HistoryEntry(NOW, Event.CREATED, Actor.ROUTER, rule="redacted:card_number=1", ref="conversation 1"),
+                HistoryEntry(NOW + 77, Event.SUPERSEDED, Actor.OWNER, ref="m2"),
+            ),
         )
         assert await store.create([record]) == [record.id]
         (found,) = await store.get(Scope("alice", "apollo"), [record.id], now=LATER)

@@ -8,7 +8,7 @@ import pytest
 from memrouter.errors import StoreUnavailable
 from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import EVERYTHING, Cursor, Filter, ListQuery, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, Change, Cursor, Filter, ListQuery, Patch, StoreQuery
 from memrouter.testing.records import NOW, RecordFactory, plain
 from memrouter.testing.store_contract.base import ALICE, LATER, ContractBase, ids, listed_ids
 
@@ -190,6 +190,9 @@ class ReadingContract(ContractBase):
             store.touch(ALICE, [record.id], now=LATER),
             store.delete(ALICE, EVERYTHING),
             store.stats(ALICE, now=LATER),
+            store.commit(Change("alice", after=1)),
+            store.state.get("space", "key", now=LATER),
+            store.state.put("space", "key", b"", now=LATER),
             store.check(),
         ):
             with pytest.raises(StoreUnavailable):

@@ -54,11 +54,6 @@ def everybodys(make: RecordFactory) -> list[MemoryRecord]:
 class ScanningContract(ContractBase):
     """What holds for reading everything."""
 
-    @pytest.fixture
-    async def neighbour(self, store: MemoryStore) -> MemoryStore:
-        """Return another instance over the same data, where the suite of a store has one."""
-        return store
-
     async def test_an_empty_store_has_no_page(self, store: MemoryStore) -> None:
         assert await pages_of(store, ScanQuery()) == []
         assert await pages_of(store, ScanQuery(user_id="alice")) == []
