@@ -14,10 +14,14 @@
     ├── UpstreamError          no model server gave an answer
     │   ├── UpstreamUnreachable   none of the backends could be connected to
     │   └── UpstreamTimeout       the backend kept silent for too long
+    ├── RouterFailed           a router answered the client with something that is not a caller's error
+    ├── RouterUnreachable      the client got no answer from a router
     └── RequestError           the caller has to change the request
         ├── InvalidRequest     malformed or out of range
         │   └── DamagedData    a line of exported memories that cannot be what was exported
         ├── Unauthenticated    nobody, or somebody not to be trusted
+        ├── Forbidden          known, but not allowed to do this
+        ├── RateLimited        more than the caller may ask for
         ├── BodyTooLarge       over the configured limit
         ├── UnknownModel       a model name that the configuration does not have
         ├── NotFound           absent, or someone else's
@@ -142,6 +146,24 @@ class UpstreamTimeout(UpstreamError):
     """The backend kept silent for longer than the listener's timeout."""
 
 
+class RouterFailed(MemrouterError):
+    """A router answered the client with an error of its own, or with something that no router says.
+
+    Attributes:
+        status: HTTP status.
+        code: Stable word of the error; empty where the answer named none.
+    """
+
+    def __init__(self, message: str, *, status: int, code: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class RouterUnreachable(MemrouterError):
+    """The client got no answer from a router; what it asked for may have been done."""
+
+
 class RequestError(MemrouterError):
     """The caller has to change the request.
 
@@ -179,9 +201,37 @@ class DamagedData(InvalidRequest):
 
 
 class Unauthenticated(RequestError):
-    """Nobody, or somebody who is not to be trusted."""
+    """Nobody, or somebody who is not to be trusted.
+
+    Attributes:
+        challenge: How to say who is calling, as the header ``WWW-Authenticate`` has it; may be empty.
+    """
 
     default_code = "unauthenticated"
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None, challenge: str = "") -> None:
+        super().__init__(message, code=code, param=param)
+        self.challenge = challenge
+
+
+class Forbidden(RequestError):
+    """The caller is known, but not allowed to do this."""
+
+    default_code = "forbidden"
+
+
+class RateLimited(RequestError):
+    """The caller asked for more than the configuration allows.
+
+    Attributes:
+        retry_after: Whole seconds after which the next request will be served; at least 1.
+    """
+
+    default_code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class BodyTooLarge(RequestError):

@@ -113,7 +113,7 @@ routing:
         operator: OR
         conditions:
           - {type: keyword, name: privat}
-          - {type: domain, name: law}
+          - {type: pii, name: law}
       plugins:
         - {type: response_cache}
         - type: memmory

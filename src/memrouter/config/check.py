@@ -11,8 +11,12 @@ from memrouter.config.addresses import (
     bad_network,
     is_header_name,
 )
+from memrouter.config.check_auth import check_auth
+from memrouter.config.check_extraction import check_extraction
+from memrouter.config.check_keeping import check_keeping
 from memrouter.config.check_migration import check_migration
 from memrouter.config.check_recall import check_recall
+from memrouter.config.check_upkeep import check_upkeep
 from memrouter.config.findings import Finding, did_you_mean
 from memrouter.config.paths import KeyPath, dotted
 from memrouter.config.providers import BackendRef
@@ -25,7 +29,6 @@ FOREIGN_EMBEDDING_MODELS = ("mmbert", "qwen3", "gemma", "multimodal")
 """The Go router's names, which resolve to an endpoint or a local model."""
 FOREIGN_SIGNAL_TYPES = frozenset(
     {
-        "domain",
         "fact_check",
         "user_feedback",
         "reask",
@@ -71,7 +74,11 @@ def check_settings(settings: Settings, *, algorithms: Collection[str] = ()) -> l
         *_check_headers(settings),
         *_check_memory(settings),
         *check_recall(settings, algorithms=algorithms),
+        *check_extraction(settings),
+        *check_keeping(settings),
         *check_migration(settings),
+        *check_upkeep(settings),
+        *check_auth(settings),
     ]
 
 
@@ -79,7 +86,7 @@ def _check_uniqueness(settings: Settings) -> Iterator[Finding]:
     signals = settings.routing.signals
     yield from _repeated(_MODELS, "name", [model.name for model in settings.providers.models])
     yield from _repeated(_DECISIONS, "name", [decision.name for decision in settings.routing.decisions])
-    for kind in ("keywords", "embeddings", "context", "conversation", "role_bindings"):
+    for kind in ("keywords", "embeddings", "context", "conversation", "role_bindings", "domains"):
         yield from _repeated((*_SIGNALS, kind), "name", [rule.name for rule in getattr(signals, kind)])
     yield from _check_listeners(settings)
     yield from _check_auto_names(settings)
@@ -150,7 +157,8 @@ def _unknown_type(kind: str, path: KeyPath) -> Finding:
 
 
 def _section_of(kind: str) -> str:
-    return {"keyword": "keywords", "embedding": "embeddings", "authz": "role_bindings"}.get(kind, kind)
+    plural = {"keyword": "keywords", "embedding": "embeddings", "authz": "role_bindings", "domain": "domains"}
+    return plural.get(kind, kind)
 
 
 def _check_signals(settings: Settings) -> Iterator[Finding]:

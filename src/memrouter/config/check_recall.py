@@ -61,8 +61,3 @@ def _check_rewriting(settings: Settings) -> Iterator[Finding]:
         hint = did_you_mean(name, models)
         path = (*_MEMORY, "query_rewrite", "model")
         yield Finding(path, "a name from providers.models", hint=hint, refers_to=_MODELS)
-    taken = False
-    for index, model in enumerate(settings.providers.models):
-        if model.role and taken:
-            yield Finding((*_MODELS, index, "role"), "a role that no other model has", refers_to=_MODELS)
-        taken = taken or bool(model.role)

@@ -101,7 +101,7 @@ class _Loading:
         settings = self._validate()
         if self._findings or settings is None:
             raise self._error()
-        return Loaded(settings, _foreign_warning(foreign))
+        return Loaded(settings, (*_foreign_warning(foreign), *_domain_warning(settings)))
 
     def _error(self) -> ConfigError:
         return ConfigError(Describer(self._source, self._root).problems(self._findings))
@@ -226,3 +226,12 @@ class _Loading:
 def _foreign_warning(names: Iterable[str]) -> tuple[str, ...]:
     listed = ", ".join(dict.fromkeys(names))
     return (f"Settings of the Go router that mean nothing here are ignored: {listed}.",) if listed else ()
+
+
+def _domain_warning(settings: Settings) -> tuple[str, ...]:
+    if not settings.routing.signals.domains:
+        return ()
+    return (
+        "routing.signals.domains: subjects are not classified here, so every request counts as other, and conditions on "
+        "other domains never hold.",
+    )

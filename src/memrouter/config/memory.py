@@ -5,6 +5,15 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from memrouter.config.base import Seconds, Secret, Section
+from memrouter.config.keeping import (
+    ConsolidationSettings,
+    DeduplicationSettings,
+    ExtractionSettings,
+    QualitySettings,
+    QuarantineSettings,
+    RedactionSettings,
+    RetentionSettings,
+)
 from memrouter.config.reranking import QueryRewriteSettings, RerankerSettings
 from memrouter.config.retrieval import RetrievalSettings
 
@@ -89,14 +98,6 @@ class RedisCacheSettings(Section):
     password: Secret = Secret("")
 
 
-class QualitySettings(Section):
-    """How long memories stay strong and how many one user may have."""
-
-    initial_strength_days: float = Field(default=30, gt=0)
-    prune_threshold: float = Field(default=0.15, ge=0, le=1)
-    max_memories_per_user: int = Field(default=2000, ge=1)
-
-
 class ReflectionSettings(Section):
     """The filter between retrieval and injection."""
 
@@ -133,14 +134,6 @@ class InjectionSettings(Section):
     """``message``: one message of its own with role ``user``; ``merge_into_user``: in front of the user's text."""
 
 
-class ConsolidationSettings(Section):
-    """Merging of memories that say the same."""
-
-    enabled: bool = True
-    interval: Seconds = Field(default=3600, gt=0)
-    similarity_threshold: float = Field(default=0.90, ge=0, le=1)
-
-
 class EmbeddingEndpointSettings(Section):
     """An OpenAI-compatible ``/v1/embeddings`` endpoint for ``embedding_model: openai``."""
 
@@ -173,7 +166,7 @@ class MemoryLimits(Section):
     """Most memories in one POST /v1/memory."""
     import_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)
     """Largest body of a POST /v1/memory/import; it is read as a stream and never held whole."""
-    import_line_bytes: int = Field(default=524_288, ge=1024, le=16 * 1024 * 1024)
+    import_line_bytes: int = Field(default=1_048_576, ge=1024, le=16 * 1024 * 1024)
     """Longest line in it."""
 
 
@@ -201,13 +194,15 @@ class MigrationSettings(Section):
 class MemorySettings(Section):
     """Agentic memory."""
 
-    foreign_keys: ClassVar[frozenset[str]] = frozenset({"qdrant", "extraction_batch_size"})
+    foreign_keys: ClassVar[frozenset[str]] = frozenset({"qdrant"})
 
     enabled: bool = True
     backend: Literal["sqlite", "valkey", "milvus"] | None = None
     """Omitted: ``milvus`` where a milvus block is present, ``valkey`` where only a valkey block is, else sqlite."""
     auto_store: bool = True
     """Whether finished turns are stored where the route does not say otherwise."""
+    recall: bool = True
+    """Whether memories are retrieved and injected where the route does not say otherwise."""
     embedding_model: str = "wordllama"
     """``wordllama`` (bundled), ``openai`` (an endpoint) or ``hash`` (tests)."""
     embedding_endpoint: EmbeddingEndpointSettings = EmbeddingEndpointSettings()
@@ -236,6 +231,13 @@ class MemorySettings(Section):
     reranker: RerankerSettings = RerankerSettings()
     query_rewrite: QueryRewriteSettings = QueryRewriteSettings()
     consolidation: ConsolidationSettings = ConsolidationSettings()
+    deduplication: DeduplicationSettings = DeduplicationSettings()
+    redaction: RedactionSettings = RedactionSettings()
+    quarantine: QuarantineSettings = QuarantineSettings()
+    retention: RetentionSettings = RetentionSettings()
+    extraction: ExtractionSettings = ExtractionSettings()
+    extraction_batch_size: int = Field(default=10, ge=1, le=100)
+    """How many finished turns of a conversation an extraction model gets at once."""
     limits: MemoryLimits = MemoryLimits()
     migration: MigrationSettings | None = None
     """Present: the memories move to another store while the router serves."""
@@ -272,6 +274,9 @@ class MemoryPluginSettings(Section):
     retrieval_limit: int | None = Field(default=None, ge=1, le=1000)
     similarity_threshold: float | None = Field(default=None, ge=0, le=1)
     auto_store: bool | None = None
+    recall: bool | None = None
+    store_tool_output: bool | None = None
+    """Whether tool results of the finished turn are remembered too, with trust ``tool``; omitted = they are not."""
     hybrid_search: bool | None = None
     hybrid_mode: Literal["rerank", "weighted", "rrf"] | None = None
     adaptive_threshold: bool | None = None

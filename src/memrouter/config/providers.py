@@ -53,9 +53,9 @@ class ModelSettings(Section):
     provider_model_id: str = ""
     """Name that the backend knows the model by; omitted = ``name``."""
     backend_refs: tuple[BackendRef, ...] = Field(min_length=1)
-    role: Literal["", "memory_rewrite"] = ""
-    """``memory_rewrite``: rewrites messages into search texts (see ``query_rewrite``); such a model is not listed to
-    clients and not the default."""
+    role: Literal["", "memory_rewrite", "memory_extraction"] = ""
+    """``memory_rewrite``: rewrites messages into search texts (see ``query_rewrite``); ``memory_extraction``: turns
+    finished turns into facts (see ``extraction``). Such a model is not listed to clients and not the default."""
 
     @property
     def upstream_name(self) -> str:

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from memrouter.config.base import Section
 from memrouter.config.memory import MemoryPluginSettings
 
-SIGNAL_TYPES = ("keyword", "embedding", "context", "conversation", "authz")
+SIGNAL_TYPES = ("keyword", "embedding", "context", "conversation", "authz", "domain")
 FOREIGN_PLUGINS = frozenset(
     {
         "response_cache",
@@ -119,6 +119,15 @@ class ConversationRule(SignalRule):
     """Bounds for ``count``; ``exists`` needs none."""
 
 
+class DomainRule(SignalRule):
+    """Matches every request where its categories hold ``other``, and none else: subjects are not classified here."""
+
+    foreign_keys: ClassVar[frozenset[str]] = frozenset({"model_scores"})
+
+    mmlu_categories: tuple[str, ...] = ()
+    """Categories of MMLU-Pro; empty = the rule's name."""
+
+
 class Subject(Section):
     """A user or a group."""
 
@@ -138,7 +147,6 @@ class SignalSettings(Section):
 
     foreign_keys: ClassVar[frozenset[str]] = frozenset(
         {
-            "domains",
             "fact_check",
             "user_feedbacks",
             "reasks",
@@ -161,6 +169,7 @@ class SignalSettings(Section):
     context: tuple[ContextRule, ...] = ()
     conversation: tuple[ConversationRule, ...] = ()
     role_bindings: tuple[RoleBinding, ...] = ()
+    domains: tuple[DomainRule, ...] = ()
 
     def names(self, kind: str) -> tuple[str, ...]:
         """Return the names that a condition of type ``kind`` may use."""
@@ -171,6 +180,7 @@ class SignalSettings(Section):
             "embedding": self.embeddings,
             "context": self.context,
             "conversation": self.conversation,
+            "domain": self.domains,
         }
         return tuple(rule.name for rule in rules.get(kind, ()))
 

@@ -4,7 +4,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from memrouter.config.auth import AuthSettings
 from memrouter.config.base import Seconds, Section
+from memrouter.config.limits import CorsSettings, LimitSettings
+from memrouter.config.mcp import McpSettings
 from memrouter.config.memory import MemorySettings
 from memrouter.config.providers import ModelSettings, ProviderSettings
 from memrouter.config.routing import RoutingSettings
@@ -21,18 +24,6 @@ class Listener(Section):
     """Longest silence of the upstream: until its first byte, and between two pieces of a stream."""
 
 
-class AuthSettings(Section):
-    """Who is calling."""
-
-    mode: Literal["trusted_header"] = "trusted_header"
-    user_header: str = "x-authz-user-id"
-    groups_header: str = "x-authz-user-groups"
-    """Comma-separated group names."""
-    project_header: str = "x-authz-project-id"
-    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
-    """Networks whose word about the user is believed; from elsewhere the headers are ignored."""
-
-
 class ServerSettings(Section):
     """Limits and habits of the HTTP server."""
 
@@ -46,6 +37,7 @@ class ServerSettings(Section):
     """Most connections to one backend host."""
     backend_cooldown: Seconds = Field(default=5, ge=0)
     """Seconds for which a backend that failed is tried last."""
+    cors: CorsSettings = CorsSettings()
 
 
 class RouterSettings(Section):
@@ -77,15 +69,43 @@ class StoreSettings(Section):
     memory: MemorySettings = MemorySettings()
 
 
+class ResponseApiSettings(Section):
+    """What is kept of answers to ``/v1/responses``."""
+
+    foreign_keys: ClassVar[frozenset[str]] = frozenset({"store_backend", "max_responses", "redis"})
+
+    enabled: bool = True
+    """Whether responses are kept, so that a later one can name them as ``previous_response_id``."""
+    ttl_seconds: int = Field(default=30 * 86_400, ge=1)
+    """How long a response is kept."""
+    max_response_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    """Largest response that is kept, its input and its output; a larger one is answered, but not kept."""
+    max_chain_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """Largest chain of responses that is built upon."""
+
+
+class ServiceSettings(Section):
+    """Services beside routing."""
+
+    foreign_keys: ClassVar[frozenset[str]] = frozenset(
+        {"api", "observability", "authz", "ratelimit", "management_api", "router_replay", "startup_status"}
+    )
+
+    response_api: ResponseApiSettings = ResponseApiSettings()
+
+
 class GlobalSettings(Section):
     """Everything that is not a route."""
 
-    foreign_keys: ClassVar[frozenset[str]] = frozenset({"services", "integrations", "model_catalog"})
+    foreign_keys: ClassVar[frozenset[str]] = frozenset({"integrations", "model_catalog"})
 
     router: RouterSettings = RouterSettings()
+    services: ServiceSettings = ServiceSettings()
     stores: StoreSettings = StoreSettings()
     auth: AuthSettings = AuthSettings()
     server: ServerSettings = ServerSettings()
+    limits: LimitSettings = LimitSettings()
+    mcp: McpSettings = McpSettings()
 
 
 class Settings(Section):
@@ -108,5 +128,21 @@ class Settings(Section):
     def rewriting_model(self) -> ModelSettings | None:
         """Return the model that rewrites queries; None where rewriting is off, or no model is meant for it."""
         rewrite, models = self.memory.query_rewrite, self.providers.models
-        meant = (model for model in models if (model.name == rewrite.model if rewrite.model else model.role))
-        return next(meant, None) if rewrite.enabled else None
+        return _meant(models, rewrite.model, "memory_rewrite") if rewrite.enabled else None
+
+    @property
+    def extraction_model(self) -> ModelSettings | None:
+        """Return the model that extracts facts; None where extraction is off, or no model is meant for it."""
+        extraction, models = self.memory.extraction, self.providers.models
+        return _meant(models, extraction.model, "memory_extraction") if extraction.enabled else None
+
+    @property
+    def consolidation_model(self) -> ModelSettings | None:
+        """Return the model that writes merged texts; None where none is named."""
+        name = self.memory.consolidation.model
+        return _meant(self.providers.models, name, "") if name else None
+
+
+def _meant(models: tuple[ModelSettings, ...], name: str, role: str) -> ModelSettings | None:
+    """Return the model of a name; without a name the first one of a role."""
+    return next((model for model in models if (model.name == name if name else model.role == role)), None)

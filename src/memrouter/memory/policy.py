@@ -49,6 +49,8 @@ class MemoryPolicy:
     Attributes:
         enabled: Whether memory takes part at all.
         auto_store: Whether finished turns are stored.
+        recalls: Whether memories are retrieved and injected.
+        store_tool_output: Whether tool results of finished turns are stored too.
         recall: How memories are found.
         reflection: The filter between retrieval and injection.
         injection: How they enter the prompt.
@@ -56,6 +58,8 @@ class MemoryPolicy:
 
     enabled: bool
     auto_store: bool
+    recalls: bool
+    store_tool_output: bool
     recall: RecallPolicy
     reflection: ReflectionSettings
     injection: InjectionPolicy
@@ -76,6 +80,8 @@ def resolve_policy(
     return MemoryPolicy(
         enabled=settings.enabled if route.enabled is None else route.enabled,
         auto_store=settings.auto_store if route.auto_store is None else route.auto_store,
+        recalls=settings.recall if route.recall is None else route.recall,
+        store_tool_output=bool(route.store_tool_output),
         recall=RecallPolicy(
             limit=route.retrieval_limit or settings.default_retrieval_limit,
             threshold=default_threshold if configured is None else configured,

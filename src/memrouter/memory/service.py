@@ -1,85 +1,167 @@
 """The facade over memory for the plugin, the HTTP API and the command line."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from random import Random
+from typing import Self
 
 from memrouter.clock import Clock
+from memrouter.config.memory import MemorySettings
 from memrouter.embeddings.base import Embedder
-from memrouter.errors import InvalidRequest, NotFound
+from memrouter.errors import InvalidRequest
+from memrouter.memory.corrections import Corrections, not_storable, over_limit
 from memrouter.memory.hits import Recall
+from memrouter.memory.lookup import check_id, find, not_found
 from memrouter.memory.policy import RecallPolicy
 from memrouter.memory.retrieval.rerank import RerankStage
 from memrouter.memory.retrieval.retrieve import Retriever
-from memrouter.memory.storing.drafts import MemoryDraft, MemoryEdit, check_content, check_draft, check_edit
-from memrouter.memory.storing.erasure import Receipt, erase
-from memrouter.memory.storing.ids import IdFactory
-from memrouter.models.memory import (
-    DEFAULT_PROJECT,
-    MAX_ID_CHARS,
-    MemoryRecord,
-    MemoryType,
-    Scope,
-    Vector,
-    check_identity,
-)
+from memrouter.memory.storing.admission import Dropped
+from memrouter.memory.storing.deposit import Outcome
+from memrouter.memory.storing.drafts import MemoryDraft, MemoryEdit
+from memrouter.memory.storing.erasure import Eraser, Receipt
+from memrouter.memory.storing.observer import WriteObserver
+from memrouter.memory.storing.write_gate import WriteGate
+from memrouter.memory.switches import UserSwitches
+from memrouter.models.history import Actor
+from memrouter.models.memory import MemoryRecord, MemoryType, Scope
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import ALL_TYPES, Cursor, Filter, ListQuery, Page, Patch, ScopeStats
+from memrouter.stores.query import ALL_TYPES, Cursor, Filter, ListQuery, Page, ScopeStats
 
 
 class MemoryService:
-    """Remembers, recalls, lists, edits and forgets.
+    """Remembers, recalls, lists and forgets; ``corrections`` puts single memories right.
 
     Every method may raise ``StoreUnavailable``; those that take text may raise ``EmbeddingError``. A memory of
     another owner is treated as absent.
 
     Args:
         store: Keeps the memories; closed by whoever opened it.
-        embedder: Makes the vectors of the model that the store keeps.
+        gate: What every new memory passes.
+        corrections: Changes single memories.
         retriever: Finds memories for a text.
         clock: Tells the time.
-        ids: Names new memories.
+        switches: Whether a user's memories are saved and recalled.
         reranking: Orders anew what was found; None leaves the order as it is.
+
+    Attributes:
+        gate: As given.
+        corrections: As given.
+        switches: As given.
     """
 
     def __init__(
         self,
         *,
         store: MemoryStore,
+        gate: WriteGate,
+        corrections: Corrections,
+        retriever: Retriever,
+        clock: Clock,
+        switches: UserSwitches,
+        reranking: RerankStage | None = None,
+    ) -> None:
+        self.gate = gate
+        self.corrections = corrections
+        self.switches = switches
+        self._store = store
+        self._retriever = retriever
+        self._clock = clock
+        self._reranking = reranking
+        self._eraser = Eraser(store, edits=gate.edits, marks=gate.marks, clock=clock)
+
+    @classmethod
+    def configured(
+        cls,
+        settings: MemorySettings,
+        *,
+        store: MemoryStore,
         embedder: Embedder,
         retriever: Retriever,
         clock: Clock,
-        ids: IdFactory,
+        rng: Random,
+        observer: WriteObserver | None = None,
         reranking: RerankStage | None = None,
-    ) -> None:
-        self._store = store
-        self._embedder = embedder
-        self._retriever = retriever
-        self._clock = clock
-        self._ids = ids
-        self._reranking = reranking
+    ) -> Self:
+        """Return the service of a store as configured.
 
-    async def remember(self, scope: Scope, drafts: Sequence[MemoryDraft], *, unique: bool = True) -> list[MemoryRecord]:
+        Args:
+            settings: What to build.
+            store: As for the class.
+            embedder: Makes the vectors of the model that the store keeps.
+            retriever: As for the class.
+            clock: As for the class.
+            rng: Makes ids, and spreads the tries of several routers.
+            observer: Is told in figures of what is written; None for nobody.
+            reranking: As for the class.
+        """
+        gate = WriteGate.configured(settings, store=store, embedder=embedder, clock=clock, rng=rng, observer=observer)
+        return cls(
+            store=store,
+            gate=gate,
+            corrections=Corrections(store=store, gate=gate, settings=settings, clock=clock),
+            retriever=retriever,
+            clock=clock,
+            switches=UserSwitches(store.state, clock),
+            reranking=reranking,
+        )
+
+    async def remember(
+        self, scope: Scope, drafts: Sequence[MemoryDraft], *, unique: bool = True, actor: Actor = Actor.OWNER
+    ) -> list[MemoryRecord]:
         """Store drafts, all or none, and return the memories that now hold their contents, in the order of the drafts.
+
+        For arguments and errors see ``deposit``.
+        """
+        outcomes = await self.deposit(scope, drafts, unique=unique, actor=actor)
+        return [outcome.record for outcome in outcomes if outcome.record is not None]
+
+    async def deposit(
+        self, scope: Scope, drafts: Sequence[MemoryDraft], *, unique: bool = True, actor: Actor = Actor.OWNER
+    ) -> Sequence[Outcome]:
+        """Store drafts, all or none, and return what became of each, in their order; none is dropped.
+
+        For what somebody asked to be remembered; finished turns go to ``gate``, which tells of each draft what became
+        of it. One that looks like an instruction to the model is quarantined: kept, but not found.
 
         Args:
             scope: The owner; without a project, the default one.
             drafts: What to remember.
-            unique: Whether a content that the owner's project holds already is not stored again; the memory that
-                holds it is returned instead. One that is forgotten at this very moment is left out.
+            unique: Whether what the owner's project holds already is not stored again; the memory that holds it is
+                refreshed and returned instead.
+            actor: Who asks.
 
         Raises:
-            InvalidRequest: A draft is out of range; ``param`` names the field. Nothing was stored.
+            InvalidRequest: A draft is out of range, or a text must not be kept; ``param`` names the field. Nothing was
+                stored. Or there is no room, since all that is kept is pinned.
+            Forbidden: Saving is switched off for this user.
         """
         if not drafts:
-            return []
-        now = self._clock.now_ms()
-        records = await self._records(scope, drafts, now)
-        ids = await self._store.create(records, unique_content=unique)
-        known = {record.id: record for record in records}
-        earlier = [memory_id for memory_id in dict.fromkeys(ids) if memory_id not in known]
-        if earlier:
-            known |= {record.id: record for record in await self._store.get(scope, earlier, now=now)}
-        return [known[memory_id] for memory_id in ids if memory_id in known]
+            return ()
+        await self.switches.require_saving(scope.user_id)
+        write = await self.gate.admit(scope, drafts, actor=actor, unique=unique)
+        refused = next((place for place in write.places if isinstance(place, Dropped)), None)
+        if refused is not None:
+            raise not_storable(refused.reason)
+        return _all_held(await self.gate.store(write))
+
+    async def offer(
+        self, scope: Scope, drafts: Sequence[MemoryDraft], *, actor: Actor = Actor.OWNER
+    ) -> Sequence[Outcome]:
+        """Store those of some drafts that may be kept, and return what became of each, in their order.
+
+        As ``deposit``, but one that must not be kept, or for which there is no room, is dropped and the others are
+        stored.
+
+        Raises:
+            InvalidRequest: A draft is out of range; ``param`` names the field. Or none was kept; the message says why
+                the first one was not. Nothing was stored.
+            Forbidden: Saving is switched off for this user.
+        """
+        await self.switches.require_saving(scope.user_id)
+        outcomes = await self.gate.write(scope, drafts, actor=actor)
+        if outcomes and all(outcome.record is None for outcome in outcomes):
+            reason = outcomes[0].reason
+            raise over_limit() if reason == "over_limit" else not_storable(reason)
+        return outcomes
 
     async def recall(
         self,
@@ -98,55 +180,46 @@ class MemoryService:
         return await stage.order(text, found, limit=policy.limit)
 
     async def get(self, scope: Scope, memory_id: str) -> MemoryRecord:
-        """Return one memory, superseded or not.
+        """Return one memory, superseded, quarantined or not.
 
         Raises:
             NotFound: Absent, expired or someone else's.
         """
-        _check_id(memory_id)
-        found = await self._store.get(scope, [memory_id], now=self._clock.now_ms())
-        if not found:
-            raise _not_found()
-        return found[0]
+        return await find(self._store, scope, memory_id, now=self._clock.now_ms())
 
     async def edit(self, scope: Scope, memory_id: str, edit: MemoryEdit) -> MemoryRecord:
-        """Change one memory and return it as it now is; changed content gets a new vector.
+        """Change one memory; see ``Corrections.edit``."""
+        return await self.corrections.edit(scope, memory_id, edit)
 
-        Raises:
-            NotFound: Absent, expired or someone else's.
-            InvalidRequest: Nothing to change, or a field out of range; ``param`` names it.
-        """
-        _check_id(memory_id)
-        now = self._clock.now_ms()
-        check_edit(edit, now=now)
-        patch = Patch(updated_at=now, type=edit.type, importance=edit.importance, expires_at=edit.expires_at)
-        if edit.content is not None:
-            content = check_content(edit.content)
-            (vector,) = await self._embed([content])
-            model = self._embedder.info.model
-            patch = replace(patch, content=content, embedding=vector, embedding_model=model)
-        changed = await self._store.update(scope, memory_id, patch)
-        if changed is None:
-            raise _not_found()
-        return changed
-
-    async def forget(self, scope: Scope, memory_id: str) -> None:
-        """Remove one memory.
+    async def forget(self, scope: Scope, memory_id: str, *, actor: Actor = Actor.OWNER) -> None:
+        """Remove one memory, and what it replaced; see ``Eraser.forget``.
 
         Raises:
             NotFound: Absent or someone else's.
         """
-        _check_id(memory_id)
-        if not await self._store.delete(scope, Filter(ids=frozenset({memory_id}))):
-            raise _not_found()
+        check_id(memory_id)
+        if not await self._eraser.forget(scope, memory_id, actor=actor):
+            raise not_found()
 
-    async def forget_all(self, scope: Scope, types: frozenset[MemoryType] = ALL_TYPES) -> int:
+    async def forget_all(
+        self, scope: Scope, types: frozenset[MemoryType] = ALL_TYPES, *, actor: Actor = Actor.OWNER
+    ) -> int:
         """Remove all of the scope's memories of these types, superseded and expired ones too; return how many."""
-        return await self._store.delete(scope, Filter(types=types))
+        return await self._eraser.forget_all(scope, types, actor=actor)
 
-    async def erase(self, scope: Scope, types: frozenset[MemoryType] = ALL_TYPES) -> Receipt:
+    async def forget_conversation(self, scope: Scope, conversation_id: str, *, actor: Actor = Actor.OWNER) -> int:
+        """Remove everything that came from a conversation and return how many memories that were."""
+        return await self._eraser.forget_conversation(scope, conversation_id, actor=actor)
+
+    async def erase_conversation(self, scope: Scope, conversation_id: str, *, actor: Actor = Actor.OWNER) -> Receipt:
+        """Remove everything that came from a conversation and return a receipt for it."""
+        return await self._eraser.erase_conversation(scope, conversation_id, actor=actor)
+
+    async def erase(
+        self, scope: Scope, types: frozenset[MemoryType] = ALL_TYPES, *, actor: Actor = Actor.OWNER
+    ) -> Receipt:
         """Remove what ``forget_all`` removes and return a receipt for it."""
-        return await erase(self._store, scope, types, now=self._clock.now_ms())
+        return await self._eraser.erase(scope, types, actor=actor)
 
     async def stats(self, scope: Scope) -> ScopeStats:
         """Return figures about the scope's visible memories."""
@@ -163,7 +236,9 @@ class MemoryService:
         types: frozenset[MemoryType] = ALL_TYPES,
         limit: int = 20,
         cursor: str | None = None,
+        conversation_id: str | None = None,
         include_superseded: bool = False,
+        quarantined: bool = False,
     ) -> Page:
         """Return one page of the scope's memories, newest first.
 
@@ -172,7 +247,9 @@ class MemoryService:
             types: Kinds of memory to list.
             limit: Most memories on the page, at least 1.
             cursor: The encoded ``next`` of the page before; None for the first page.
+            conversation_id: Only memories of this conversation; None for any.
             include_superseded: Whether memories that were replaced are listed too.
+            quarantined: Whether the quarantined memories are listed instead of the others.
 
         Raises:
             InvalidRequest: ``limit`` is below 1, or the cursor is not one that was given out.
@@ -182,56 +259,20 @@ class MemoryService:
         query = ListQuery(
             limit=limit,
             now=self._clock.now_ms(),
-            where=Filter(types=types),
+            where=Filter(types=types, conversation_id=conversation_id),
             after=None if cursor is None else Cursor.decode(cursor),
             include_superseded=include_superseded,
+            quarantined=quarantined,
         )
         return await self._store.list(scope, query)
 
-    async def _records(self, scope: Scope, drafts: Sequence[MemoryDraft], now: int) -> Sequence[MemoryRecord]:
-        for draft in drafts:
-            check_draft(draft, now=now)
-        contents = [check_content(draft.content) for draft in drafts]
-        vectors = await self._embed(contents)
-        return [
-            self._record(scope, draft, content, vector, now)
-            for draft, content, vector in zip(drafts, contents, vectors, strict=True)
-        ]
 
-    def _record(self, scope: Scope, draft: MemoryDraft, content: str, vector: Vector, now: int) -> MemoryRecord:
-        return MemoryRecord(
-            id=self._ids.new(),
-            user_id=scope.user_id,
-            project_id=scope.project_id or DEFAULT_PROJECT,
-            content=content,
-            embedding=vector,
-            embedding_model=self._embedder.info.model,
-            created_at=now if draft.created_at is None else draft.created_at,
-            updated_at=now,
-            type=draft.type,
-            source=draft.source,
-            trust=draft.trust,
-            importance=draft.importance,
-            expires_at=draft.expires_at,
-            conversation_id=draft.conversation_id,
-            turn_index=draft.turn_index,
-            role=draft.role,
-        )
+def _all_held(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Return the outcomes where each has a memory that holds what was to be remembered.
 
-    async def _embed(self, contents: Sequence[str]) -> Sequence[Vector]:
-        # Rows are copied, so that one kept vector does not hold the whole batch in memory.
-        return [row.copy() for row in await self._embedder.embed(contents)]
-
-
-def _check_id(memory_id: str) -> None:
-    """Make sure that a memory can have this id, which an import may have brought from elsewhere."""
-    try:
-        check_identity(memory_id, param="id")
-    except InvalidRequest:
-        raise _not_found() from None
-    if len(memory_id) > MAX_ID_CHARS:
-        raise _not_found()
-
-
-def _not_found() -> NotFound:
-    return NotFound("no memory has this id", param="id")
+    Raises:
+        InvalidRequest: There was no room for one.
+    """
+    if any(outcome.record is None for outcome in outcomes):
+        raise over_limit()
+    return outcomes

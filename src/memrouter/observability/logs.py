@@ -20,6 +20,8 @@ _REQUEST_ID: ContextVar[str | None] = ContextVar("memrouter_request_id", default
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 _SERVERS: Final = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "aiohttp.server", "aiohttp.client", "aiohttp.web")
 _FOREIGN_ACCESS_LOGS: Final = ("uvicorn.access", "aiohttp.access")
+_QUOTING: Final = ("mcp", "sse_starlette")
+"""Loggers that quote whole messages, which hold users' texts, where they are asked for everything."""
 
 
 def bind_request_id(request_id: str) -> Token[str | None]:
@@ -94,6 +96,8 @@ def configure_logging(level: str, stream: TextIO) -> None:
         server.handlers.clear()
         server.propagate = True
         server.setLevel(logging.NOTSET)
+    for name in _QUOTING:
+        logging.getLogger(name).setLevel(max(root.level, logging.INFO))
     for name in _FOREIGN_ACCESS_LOGS:
         logging.getLogger(name).disabled = True
 

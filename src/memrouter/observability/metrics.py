@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -14,6 +14,7 @@ Reading = Callable[[], float]
 
 _FAST: Final = (0.00025, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _SLOW: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_LONG: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0)
 _COUNTS: Final = (0, 1, 2, 3, 5, 8, 10, 15, 20, 50, 100)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -44,6 +45,10 @@ class Metrics:
         self._dropped = self._counter("memories_dropped", "Memories found but left out of prompts", "reason")
         self._stored = self._counter("memories_stored", "Memories written from finished turns")
         self._skipped = self._counter("turns_skipped", "Finished turns not worth storing", "reason")
+        self._writes = self._counter("memory_writes", "Texts that came to the write gate", "source", "outcome")
+        self._writes_dropped = self._counter("memory_writes_dropped", "Texts that the write gate refused", "reason")
+        self._redactions = self._counter("redactions", "Pieces taken out of texts before they were stored", "kind")
+        self._evicted = self._counter("memories_evicted", "Memories that made room under max_memories_per_user")
         self._truncated = self._counter("contents_truncated", "Contents cut to the largest size of a memory")
         self._store_operations = self._counter("store_operations", "Store calls", "backend", "operation", "outcome")
         self._store_seconds = self._histogram(
@@ -59,8 +64,24 @@ class Metrics:
         self._rewrites = self._counter("query_rewrites", "Queries by what came of rewriting them", "outcome")
         self._rewrite_seconds = self._histogram("query_rewrite_seconds", "Time of rewriting a query", _SLOW)
         self._rewrite_tokens = self._counter("query_rewrite_tokens", "Tokens that rewriting queries cost", "kind")
+        self._extractions = self._counter("extractions", "Batches of turns by what a model made of them", "outcome")
+        self._extraction_seconds = self._histogram("extraction_seconds", "Time of drawing facts from a batch", _SLOW)
+        self._extraction_calls = self._counter("extraction_calls", "Answers of the model that draws facts")
+        self._extraction_tokens = self._counter("extraction_tokens", "Tokens that drawing facts cost", "kind")
+        self._facts = self._counter("facts", "Facts that a model drew from turns, by what became of them", "outcome")
+        self._unwaited = self._counter("extraction_overflows", "Turns left without facts because too many wait")
         self._embeddings = self._counter("embeddings", "Texts sent to the embedder", "model", "outcome")
         self._embedding_seconds = self._histogram("embedding_seconds", "Time of an embedder call", _FAST, "model")
+        self._pruned = self._counter("memories_pruned", "Memories that went by themselves", "rule")
+        self._groups = self._counter("consolidation_groups", "Groups of memories by what became of them", "outcome")
+        self._consolidated = self._counter("memories_consolidated", "Memories that another one stands for now")
+        self._consolidation_tokens = self._counter(
+            "consolidation_tokens", "Tokens that writing merged texts cost", "kind"
+        )
+        self._upkeep_runs = self._counter("upkeep_runs", "Runs of scheduled upkeep in this router", "task", "outcome")
+        self._upkeep_seconds = self._histogram("upkeep_seconds", "Time of a run of scheduled upkeep", _LONG, "task")
+        self._upkeep_lease = self._gauge("upkeep_lease", "1 while this router does a task for its fleet", "task")
+        self._rate_limited = self._counter("rate_limited", "Requests refused because a caller asked too often", "limit")
         self._errors = self._counter("errors", "Requests that ended in an error", "kind")
 
     def request(self, *, route: str | None, method: str, status: int, seconds: float) -> None:
@@ -106,6 +127,22 @@ class Metrics:
         """Count a finished turn that was not stored; ``reason`` is one of a fixed list of words."""
         self._skipped.labels(reason).inc()
 
+    def written(self, *, source: str, outcome: str) -> None:
+        """Count a text by what the write gate made of it; see ``memrouter.memory.storing.observer``."""
+        self._writes.labels(source, outcome).inc()
+
+    def write_dropped(self, reason: str) -> None:
+        """Count a text that the write gate refused; ``reason`` is one of a fixed list of words."""
+        self._writes_dropped.labels(reason).inc()
+
+    def redacted(self, *, kind: str, count: int) -> None:
+        """Count pieces that were taken out of texts; ``kind`` comes from the configuration or a fixed list."""
+        self._redactions.labels(kind).inc(count)
+
+    def evicted(self, count: int) -> None:
+        """Count memories that made room for others."""
+        self._evicted.inc(count)
+
     def truncated(self, count: int) -> None:
         """Count contents that were cut to the largest size of a memory."""
         self._truncated.inc(count)
@@ -147,6 +184,53 @@ class Metrics:
         self._rewrite_tokens.labels("prompt").inc(prompt)
         self._rewrite_tokens.labels("completion").inc(completion)
 
+    def pruned(self, rule: str, count: int) -> None:
+        """Count memories that went by themselves; see ``memrouter.memory.upkeep.retention``."""
+        self._pruned.labels(rule).inc(count)
+
+    def consolidated(self, outcome: str, *, sources: int) -> None:
+        """Count a group and the memories that left retrieval for it; see ``memrouter.memory.upkeep.observer``."""
+        self._groups.labels(outcome).inc()
+        self._consolidated.inc(sources)
+
+    def consolidation_tokens(self, *, prompt: int, completion: int) -> None:
+        """Count the tokens that writing one merged text cost."""
+        self._consolidation_tokens.labels("prompt").inc(prompt)
+        self._consolidation_tokens.labels("completion").inc(completion)
+
+    def upkeep_run(self, task: str, outcome: str, seconds: float) -> None:
+        """Note the end of a run; see ``memrouter.jobs.schedule``."""
+        self._upkeep_runs.labels(task, outcome).inc()
+        self._upkeep_seconds.labels(task).observe(seconds)
+
+    def upkeep_lease(self, task: str, *, held: bool) -> None:
+        """Note whether this router holds the lease of a task."""
+        self._upkeep_lease.labels(task).set(held)
+
+    def rate_limited(self, limit: str) -> None:
+        """Count a request that was refused; ``limit`` is ``requests`` or ``bytes``."""
+        self._rate_limited.labels(limit).inc()
+
+    def extraction(self, *, outcome: str, seconds: float) -> None:
+        """Note one batch of turns; one that no model saw has no time. See ``memrouter.memory.extraction.observer``."""
+        self._extractions.labels(outcome).inc()
+        if outcome not in ("skipped", "gone"):
+            self._extraction_seconds.observe(seconds)
+
+    def extraction_call(self, *, prompt: int, completion: int) -> None:
+        """Count one answer of the model that draws facts, and its tokens."""
+        self._extraction_calls.inc()
+        self._extraction_tokens.labels("prompt").inc(prompt)
+        self._extraction_tokens.labels("completion").inc(completion)
+
+    def facts(self, *, outcome: str, count: int) -> None:
+        """Count facts by what became of them."""
+        self._facts.labels(outcome).inc(count)
+
+    def extraction_overflow(self) -> None:
+        """Count a turn that was not waited for."""
+        self._unwaited.inc()
+
     def error(self, kind: str) -> None:
         """Count a request that ended in an error; ``kind`` is the error's code from ``memrouter.api.errors``."""
         self._errors.labels(kind).inc()
@@ -157,6 +241,12 @@ class Metrics:
         self._watched.counter("store_queue_dropped", "Turns dropped because the queue was full", dropped)
         self._watched.counter("store_queue_done", "Turns stored from the queue", done)
         self._watched.counter("store_queue_failed", "Turns given up after failures", failed)
+
+    def watch_extraction(self, *, waiting: Reading, dropped: Reading, failed: Reading) -> None:
+        """Show the turns that wait for facts to be drawn from them."""
+        self._watched.gauge("extraction_turns_waiting", "Turns that wait for facts to be drawn from them", waiting)
+        self._watched.counter("extraction_batches_dropped", "Batches dropped because too many wait", dropped)
+        self._watched.counter("extraction_batches_failed", "Batches given up after failures of the store", failed)
 
     def watch_working_set(self, *, hits: Reading, misses: Reading, size: Reading) -> None:
         """Show the working set of ranked texts; ``size`` in bytes."""
@@ -186,6 +276,9 @@ class Metrics:
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(name, help_text, labels, namespace="memrouter", registry=self._registry)
+
+    def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
+        return Gauge(name, help_text, labels, namespace="memrouter", registry=self._registry)
 
     def _histogram(self, name: str, help_text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, help_text, labels, namespace="memrouter", buckets=buckets, registry=self._registry)

@@ -79,6 +79,12 @@ def test_a_session_window_and_a_turn_it_contains_are_duplicates_either_way() -> 
     assert ids(window, hit("c", content="Q: my dog?")) == ["b", "c"]
 
 
+def test_dates_that_only_the_turn_has_do_not_make_it_another_one() -> None:
+    turn = hit("a", content="Q: my cat came yesterday (2026-11-21)\nA: Luna?")
+    window = hit("b", content="Q: my cat came yesterday\nA: Luna?\n---\nQ: ok", source=Source.SESSION_WINDOW)
+    assert ids(turn, window) == ["a"]
+
+
 def test_text_within_text_is_no_duplicate_without_a_session_window() -> None:
     assert ids(hit("a", content="my cat is Luna, 5"), hit("b", content="my cat is Luna")) == ["a", "b"]
 

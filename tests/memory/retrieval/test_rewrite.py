@@ -11,7 +11,8 @@ import pytest
 from memrouter.config.reranking import QueryRewriteSettings
 from memrouter.config.settings import Settings
 from memrouter.embeddings.tokens import TokenCounter
-from memrouter.memory.retrieval.rewrite import MAX_REPLY_BYTES, PAUSE_SECONDS, QueryRewriter
+from memrouter.memory.helper_model import MAX_REPLY_BYTES
+from memrouter.memory.retrieval.rewrite import PAUSE_SECONDS, QueryRewriter
 from memrouter.memory.turns.conversation import PastTurn
 from memrouter.models.turn import ModelChoice
 from memrouter.testing.clock import ManualClock

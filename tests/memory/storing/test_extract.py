@@ -6,18 +6,19 @@ from hypothesis import strategies as st
 from memrouter.memory.hits import Hit
 from memrouter.memory.injection.blocks import MARKER, render_block
 from memrouter.memory.storing.drafts import MemoryDraft, check_content
-from memrouter.memory.storing.extract import extract, strip_thinking
+from memrouter.memory.storing.extract import WINDOW_BREAK, extract, strip_thinking
 from memrouter.models.memory import MAX_CONTENT_BYTES, MemoryRecord, MemoryType, Source, Trust
 from memrouter.models.turn import Reply
 from memrouter.testing.turns import chat_turn
 
+NOW = 1_795_348_800_000  # 2026-11-22, noon
 FACT = "My cat is called Luna and she is three."
 ANSWER = "What a lovely name for a cat!"
 
 
 def extracted(*messages: object, reply: str | Reply = ANSWER) -> list[MemoryDraft]:
     said = Reply(text=reply, status=200, complete=True) if isinstance(reply, str) else reply
-    return extract(chat_turn(*messages).request, said, conversation_id="c1")
+    return extract(chat_turn(*messages).request, said, conversation_id="c1", now=NOW)
 
 
 def conversation(count: int, *, ask: str = "Fact number {n} about my cat Luna.") -> list[object]:
@@ -52,6 +53,7 @@ def test_a_turn_becomes_one_episodic_memory() -> None:
             conversation_id="c1",
             turn_index=0,
             role="turn",
+            own_words=f"Q: {FACT}",
         )
     ]
 
@@ -130,6 +132,28 @@ def test_a_message_that_is_only_a_recalled_block_leaves_nothing() -> None:
     assert extracted(block("old")) == []
 
 
+def test_relative_dates_of_a_turn_are_made_absolute_for_both_speakers() -> None:
+    (draft,) = extracted("I saw the vet yesterday.", reply="Then call again next week.")
+    assert draft.content == (
+        "Q: I saw the vet yesterday (2026-11-21).\nA: Then call again next week (2026-11-23/2026-11-29)."
+    )
+
+
+def test_in_a_window_only_the_last_turn_has_dates_since_the_days_of_the_others_are_not_known() -> None:
+    drafts = extracted(*conversation(3, ask="Yesterday I read fact number {n} about my cat Luna."))
+    assert drafts[0].content.startswith("Q: Yesterday (2026-11-21) I read fact number 3")
+    said = [part.splitlines()[0] for part in drafts[1].content.split(WINDOW_BREAK)]
+    assert said[:2] == [f"Q: Yesterday I read fact number {n} about my cat Luna." for n in (1, 2)]
+    assert said[2] == "Q: Yesterday (2026-11-21) I read fact number 3 about my cat Luna."
+
+
+def test_a_turn_that_dates_make_too_long_is_cut_and_says_so() -> None:
+    room = MAX_CONTENT_BYTES - len(f"Q: today \nA: {ANSWER}")
+    (draft,) = extracted("today " + "x" * room)
+    assert draft.truncated
+    assert draft.content.startswith("Q: today (2026-11-22) x")
+
+
 def test_thinking_is_taken_out_of_history_and_reply() -> None:
     messages = conversation(3)
     messages[1] = {"role": "assistant", "content": "<think>PRIVATE</think>Answer number 1."}
@@ -189,3 +213,9 @@ def test_what_is_extracted_can_always_be_stored(texts: list[str], reply: str) ->
     messages = [{"role": "user" if i % 2 == 0 else "assistant", "content": text} for i, text in enumerate(texts)]
     for draft in extracted(*messages, reply=reply + ANSWER):
         check_content(draft.content)
+
+
+def test_the_users_words_stand_apart_from_the_answers() -> None:
+    turn, window = extracted(*conversation(3))
+    assert turn.own_words == turn.content.split("\nA: ")[0]
+    assert window.own_words == WINDOW_BREAK.join(part.split("\nA: ")[0] for part in window.content.split(WINDOW_BREAK))

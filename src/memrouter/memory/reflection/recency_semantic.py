@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from memrouter.config.memory import ReflectionSettings
+from memrouter.memory.extraction.relative_dates import without_dates
 from memrouter.memory.hits import Hit
 from memrouter.memory.reflection.drops import Drop, Dropped, Selection
 from memrouter.models.memory import Source, similarity
@@ -86,4 +87,6 @@ def _window_repeats(one: Hit, other: Hit) -> bool:
     if is_window[0] == is_window[1]:
         return False
     window, turn = (one, other) if is_window[0] else (other, one)
-    return " ".join(turn.record.content.split()) in " ".join(window.record.content.split())
+    # Dates that were added stand in a window for its last turn only.
+    said, whole = (" ".join(without_dates(hit.record.content).split()) for hit in (turn, window))
+    return said in whole

@@ -9,23 +9,29 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
+from memrouter.memory.time_spans import unit_span
+
 MAX_PERIODS = 8
 """Most times that are read from one question."""
 DAY_MS = 86_400_000
 
 _MONTHS = tuple(name.casefold() for name in calendar.month_name)
 _SHORT = {name.casefold(): number for number, name in enumerate(calendar.month_abbr) if name}
-_MONTH_NUMBERS = {**_SHORT, "sept": 9, **{name: number for number, name in enumerate(_MONTHS) if name}}
-_WEEKDAYS = {name.casefold(): number for number, name in enumerate(calendar.day_name)}
-_COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
+MONTHS_BY_NAME = {**_SHORT, "sept": 9, **{name: number for number, name in enumerate(_MONTHS) if name}}
+"""Number of each month, from 1, by its English names, folded."""
+WEEKDAYS = {name.casefold(): number for number, name in enumerate(calendar.day_name)}
+"""Number of each day of the week, Monday 0, by its English name, folded."""
+COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
            "nine": 9, "ten": 10, "couple": 2, "few": 3}  # fmt: skip
-CALENDAR_WORDS = frozenset(_MONTH_NUMBERS) | frozenset(_WEEKDAYS)
+"""What English words for small numbers count, the vague ones too."""
+CALENDAR_WORDS = frozenset(MONTHS_BY_NAME) | frozenset(WEEKDAYS)
 """Names of months and days, folded; capitalised, but no names of anybody."""
 
-_MONTH = "|".join(sorted(_MONTH_NUMBERS, key=len, reverse=True))
+_MONTH = "|".join(sorted(MONTHS_BY_NAME, key=len, reverse=True))
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
-_COUNT = "|".join(_COUNTS)
+_COUNT = "|".join(COUNTS)
+_WEIGHTS = {"month": (7, 0.8), "year": (15, 0.2)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +93,12 @@ def _one_day(day: date) -> Period:
     return _span(day, day + timedelta(days=1), reach=5, worth=1)
 
 
-def _one_week(monday: date) -> Period:
-    return _span(monday, monday + timedelta(days=7), reach=5, worth=1)
-
-
 def _one_month(year: int, month: int) -> Period:
-    start = date(year, month, 1)
-    return _span(start, start + timedelta(days=calendar.monthrange(year, month)[1]), reach=7, worth=0.8)
+    return _units_back("month", 0, date(year, month, 1))
 
 
 def _one_year(year: int) -> Period:
-    return _span(date(year, 1, 1), date(year + 1, 1, 1), reach=15, worth=0.2)
+    return _units_back("year", 0, date(year, 1, 1))
 
 
 def _iso(match: "regex.Match[str]", today: date) -> Period:
@@ -106,7 +107,7 @@ def _iso(match: "regex.Match[str]", today: date) -> Period:
 
 
 def _day_of_month(match: "regex.Match[str]", today: date) -> Period:
-    month, day = _MONTH_NUMBERS[match["month"].casefold()], int(match["day"])
+    month, day = MONTHS_BY_NAME[match["month"].casefold()], int(match["day"])
     if match["year"]:
         return _one_day(date(int(match["year"]), month, day))
     return _one_day(next(each for each in _years(today, month, day) if each <= today))
@@ -121,7 +122,7 @@ def _years(today: date, month: int, day: int) -> Iterator[date]:
 
 
 def _month(match: "regex.Match[str]", today: date) -> Period:
-    month = _MONTH_NUMBERS[match["month"].casefold()]
+    month = MONTHS_BY_NAME[match["month"].casefold()]
     if match["year"]:
         return _one_month(int(match["year"]), month)
     begun = month < today.month or (month == today.month and (match["which"] or "").casefold() != "last")
@@ -138,7 +139,7 @@ def _named_day(match: "regex.Match[str]", today: date) -> Period:
 
 
 def _weekday(match: "regex.Match[str]", today: date) -> Period:
-    back = (today.weekday() - _WEEKDAYS[match["weekday"].casefold()]) % 7
+    back = (today.weekday() - WEEKDAYS[match["weekday"].casefold()]) % 7
     return _one_day(today - timedelta(days=back or (7 if (match["which"] or "").casefold() == "last" else 0)))
 
 
@@ -149,24 +150,13 @@ def _unit(match: "regex.Match[str]", today: date) -> Period:
 
 def _ago(match: "regex.Match[str]", today: date) -> Period:
     count = match["count"].casefold()
-    return _units_back(match["unit"].casefold(), _COUNTS[count] if count in _COUNTS else int(count), today)
+    return _units_back(match["unit"].casefold(), COUNTS[count] if count in COUNTS else int(count), today)
 
 
 def _units_back(unit: str, back: int, today: date) -> Period:
-    monday = today - timedelta(days=today.weekday())
-    match unit:
-        case "day":
-            return _one_day(today - timedelta(days=back))
-        case "week":
-            return _one_week(monday - timedelta(weeks=back))
-        case "weekend":
-            saturday = monday + timedelta(days=5) - timedelta(weeks=back)
-            return _span(saturday, saturday + timedelta(days=2), reach=5, worth=1)
-        case "month":
-            year, month = divmod(today.year * 12 + today.month - 1 - back, 12)
-            return _one_month(year, month + 1)
-        case _:
-            return _one_year(today.year - back)
+    span = unit_span(unit, -back, today)
+    reach, worth = _WEIGHTS.get(unit, (5, 1))
+    return _span(span.first, span.last + timedelta(days=1), reach=reach, worth=worth)
 
 
 def _compiled(pattern: str) -> "regex.Pattern[str]":
@@ -186,7 +176,7 @@ _GRAMMAR: tuple[tuple["regex.Pattern[str]", _Read], ...] = (
     ),
     (_compiled(rf"\b{_YEAR}\b"), _year),
     (_compiled(r"\b(?P<word>the day before yesterday|yesterday|today|tonight|this morning|last night)\b"), _named_day),
-    (_compiled(rf"\b(?:(?P<which>last|this|on) )?(?P<weekday>{'|'.join(_WEEKDAYS)})\b"), _weekday),
+    (_compiled(rf"\b(?:(?P<which>last|this|on) )?(?P<weekday>{'|'.join(WEEKDAYS)})\b"), _weekday),
     (_compiled(r"\b(?P<which>this|last|past|previous) (?P<unit>weekend|week|month|year)\b"), _unit),
     (
         _compiled(rf"\b(?P<count>\d{{1,3}}|{_COUNT})(?: of)? (?P<unit>day|weekend|week|month|year)s? ago\b"),

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from msgspec import UNSET, UnsetType
+
 from memrouter.errors import InvalidRequest
 from memrouter.models.memory import MAX_CONTENT_BYTES, MemoryType, Source, Trust, check_identity
 
@@ -29,6 +31,9 @@ class MemoryDraft:
         expires_at: When it stops being visible, in milliseconds since the epoch; None for never.
         created_at: When it was first written, in milliseconds since the epoch; None for now.
         truncated: Whether the content was cut to fit.
+        links: Ids of the memories that it was made from.
+        own_words: The user's part of a turn, which is kept alone where the whole would be quarantined for the model's
+            answer; None where nothing stands apart.
     """
 
     content: str
@@ -42,23 +47,27 @@ class MemoryDraft:
     expires_at: int | None = None
     created_at: int | None = None
     truncated: bool = False
+    links: tuple[str, ...] = ()
+    own_words: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryEdit:
-    """A change to one memory; None leaves a field as it is.
+    """A change to one memory; None leaves a field as it is, and UNSET the expiry.
 
     Attributes:
         content: 1 to 16,384 bytes of UTF-8.
         type: Kind of knowledge.
         importance: 0 to 1.
-        expires_at: When it stops being visible, in milliseconds since the epoch.
+        expires_at: When it stops being visible, in milliseconds since the epoch; None for never.
+        pinned: Whether it must not be pruned, evicted or consolidated.
     """
 
     content: str | None = None
     type: MemoryType | None = None
     importance: float | None = None
-    expires_at: int | None = None
+    expires_at: int | UnsetType | None = UNSET
+    pinned: bool | None = None
 
 
 def storable_text(text: str) -> str:
@@ -120,10 +129,11 @@ def check_edit(edit: MemoryEdit, *, now: int) -> None:
         InvalidRequest: Nothing is to be changed, or a field is out of range; ``param`` names it.
     """
     if edit == MemoryEdit():
-        raise InvalidRequest("nothing to change; name content, type, importance or expires_at", param="body")
+        raise InvalidRequest("nothing to change; name content, type, importance, expires_at or pinned", param="body")
     if edit.importance is not None:
         _check_importance(edit.importance)
-    _check_expiry(edit.expires_at, now=now)
+    if edit.expires_at is not UNSET:
+        _check_expiry(edit.expires_at, now=now)
 
 
 def _check_importance(value: float) -> None:

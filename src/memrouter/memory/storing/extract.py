@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from memrouter.memory.extraction.relative_dates import day_of, with_dates
 from memrouter.memory.injection.blocks import strip_blocks
 from memrouter.memory.storing.drafts import MemoryDraft, storable_text
 from memrouter.memory.turns.conversation import PastTurn, turns
@@ -15,13 +16,18 @@ WINDOW_TURNS = 5
 """Turns in one window."""
 WINDOW_EVERY = 3
 """A window is kept at every third turn of a conversation."""
+WINDOW_BREAK = "\n---\n"
+"""Stands between the turns of a window."""
 
 _LONGEST_TEXT = 262_144
 _THINK_TAG = re.compile(r"<(?P<closing>/?)think(?:ing)?\s*>", re.IGNORECASE)
 
 
-def extract(request: ChatRequest, reply: Reply, *, conversation_id: str) -> list[MemoryDraft]:
+def extract(request: ChatRequest, reply: Reply, *, conversation_id: str, now: int) -> list[MemoryDraft]:
     """Return what to remember of a finished turn: the turn, and now and then a window over the last ones.
+
+    Relative dates of the turn are followed by the dates that they mean; those of earlier turns in a window are not,
+    since their day is not known.
 
     Empty for an aborted or failed reply, one without words, and turns of low information. Recalled memories, thinking
     and control characters are taken out first. Of each message the first 262,144 characters count.
@@ -30,18 +36,21 @@ def extract(request: ChatRequest, reply: Reply, *, conversation_id: str) -> list
         request: What the client sent; its messages are the history from which windows are built.
         reply: What the model said.
         conversation_id: Name of the conversation.
+        now: Milliseconds since the epoch at which the user asked.
     """
     history = turns(request)
     if not history or not reply.complete or reply.status != 200:
         return []
     index = len(history) - 1
     recent = history[-WINDOW_TURNS:-1]
-    now = _cleaned(PastTurn(history[-1].user, reply.text))
-    if not now.assistant:
+    last = _cleaned(PastTurn(history[-1].user, reply.text))
+    if not last.assistant:
         return []
-    drafts = [_turn_draft(now, conversation_id, index)] if _informative(now) else []
+    informative = _informative(last)
+    dated = _dated(last, now)
+    drafts = [_turn_draft(dated, conversation_id, index)] if informative else []
     if (index + 1) % WINDOW_EVERY == 0:
-        window = [turn for turn in (*map(_cleaned, recent), now) if _informative(turn)]
+        window = [*filter(_informative, map(_cleaned, recent)), *([dated] if informative else ())]
         if len(window) > 1:
             drafts.append(_window_draft(window, conversation_id, index))
     return drafts
@@ -72,6 +81,11 @@ def _cleaned(turn: PastTurn) -> PastTurn:
     return PastTurn(strip_blocks(user).strip(), strip_blocks(strip_thinking(assistant)).strip())
 
 
+def _dated(turn: PastTurn, now: int) -> PastTurn:
+    day = day_of(now)
+    return PastTurn(with_dates(turn.user, day=day), with_dates(turn.assistant, day=day))
+
+
 def _informative(turn: PastTurn) -> bool:
     return bool(turn.user and turn.assistant) and low_information(turn.user, turn.assistant) is None
 
@@ -81,14 +95,17 @@ def _text(turn: PastTurn) -> str:
 
 
 def _turn_draft(turn: PastTurn, conversation_id: str, index: int) -> MemoryDraft:
-    return _draft(_text(turn), Source.CONVERSATION, 0.5, conversation_id, index)
+    return _draft([turn], Source.CONVERSATION, 0.5, conversation_id, index)
 
 
 def _window_draft(window: Sequence[PastTurn], conversation_id: str, index: int) -> MemoryDraft:
-    return _draft("\n---\n".join(map(_text, window)), Source.SESSION_WINDOW, 0.7, conversation_id, index)
+    return _draft(window, Source.SESSION_WINDOW, 0.7, conversation_id, index)
 
 
-def _draft(text: str, source: Source, importance: float, conversation_id: str, index: int) -> MemoryDraft:
+def _draft(
+    window: Sequence[PastTurn], source: Source, importance: float, conversation_id: str, index: int
+) -> MemoryDraft:
+    text = WINDOW_BREAK.join(map(_text, window))
     content = cut_to_bytes(text, MAX_CONTENT_BYTES)
     return MemoryDraft(
         content=content,
@@ -100,4 +117,5 @@ def _draft(text: str, source: Source, importance: float, conversation_id: str, i
         turn_index=index,
         role="turn",
         truncated=content != text,
+        own_words=WINDOW_BREAK.join(f"Q: {turn.user}" for turn in window),
     )

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 
 from memrouter.memory.injection.blocks import strip_blocks
+from memrouter.memory.turns.harness import strip_harness
 from memrouter.models.chat import SYSTEM_ROLES, ChatRequest
 from memrouter.models.memory import MemoryRecord, Scope
 
@@ -33,16 +34,21 @@ def conversation_id(request: ChatRequest, *, session: str | None, scope: Scope) 
         session: The session that the client names; None or empty if it names none.
         scope: Whose conversation; two users never share one.
     """
-    origin = ["session", session] if session else ["first message", _first_words(request)]
-    name = json.dumps([scope.user_id, scope.project_id, *origin])
-    return hashlib.sha256(name.encode()).hexdigest()[:32]
+    if session:
+        return session_conversation(session, scope=scope)
+    return _digest(scope, "first message", _first_words(request))
+
+
+def session_conversation(session: str, *, scope: Scope) -> str:
+    """Return the name of the conversation whose requests name this session; see ``conversation_id``."""
+    return _digest(scope, "session", session)
 
 
 def turns(request: ChatRequest) -> list[PastTurn]:
     """Return the turns of a request, oldest first; the last one is the turn now being answered.
 
-    User messages with nothing but system messages between them are one turn. What the assistant said before any user
-    message belongs to none.
+    User messages with nothing but system messages between them are one turn; what a harness wrote into them is left
+    out. What the assistant said before any user message belongs to none.
     """
     asked: list[list[str]] = []
     said: list[str] = []
@@ -53,7 +59,7 @@ def turns(request: ChatRequest) -> list[PastTurn]:
                 asked.append([])
                 said.append("")
             answered = False
-            asked[-1].append(message.text)
+            asked[-1].append(strip_harness(message.text))
         elif asked and message.role not in SYSTEM_ROLES:
             answered = True
             if message.role == "assistant" and message.text:
@@ -61,8 +67,14 @@ def turns(request: ChatRequest) -> list[PastTurn]:
     return [PastTurn("\n".join(filter(None, words)), answer) for words, answer in zip(asked, said, strict=True)]
 
 
+def _digest(scope: Scope, *origin: str) -> str:
+    name = json.dumps([scope.user_id, scope.project_id, *origin])
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
 def _first_words(request: ChatRequest) -> str:
-    texts = (strip_blocks(message.text[:_NAMING_CHARS]) for message in request.messages if message.role == "user")
+    said = (strip_harness(message.text) for message in request.messages if message.role == "user")
+    texts = (strip_blocks(text[:_NAMING_CHARS]) for text in said)
     return next((text for text in texts if text), "")
 
 

@@ -4,6 +4,8 @@ import re
 import unicodedata
 from typing import Final
 
+from memrouter.memory.screening.junk import is_boilerplate, is_document, is_recalled, is_system_prompt, is_tool_output
+from memrouter.memory.screening.refusals import is_refusal
 from memrouter.memory.turns.small_talk import is_small_talk
 from memrouter.models.chat import SYSTEM_ROLES, ChatRequest
 
@@ -12,20 +14,14 @@ MIN_TURN_CHARS: Final = 30
 
 _SEARCHED_CHARS = 65_536
 _WIDE_CHAR_WORTH = 3
-_LONGEST_REFUSAL = 240
 
+_OF_THE_USER = (
+    ("recalled_memories", is_recalled),
+    ("system_prompt", is_system_prompt),
+    ("tool_output", is_tool_output),
+    ("document", is_document),
+)
 _WORD = re.compile(r"[^\W_]")
-_APOLOGY = re.compile(
-    r"(?:i'?m |i am |we'?re |we are )?(?:so |very |really |truly )?sorry\W{0,3}(?:but\W{1,2})?"
-    r"|(?:i|we) apologi[sz]e\W{0,3}(?:but\W{1,2})?"
-)
-_CANNOT = re.compile(r"(?:i|we) (?:can'?t|cannot|can not|won'?t|will not)\b")
-_REFUSAL = re.compile(
-    r"as an ai\b"
-    r"|(?:i'?m|i am|we'?re|we are) (?:unable|not able)\b"
-    r"|(?:i|we) (?:can'?t|cannot|can not|won'?t|will not) (?:\w+ )?"
-    r"(?:help|assist|answer|provide|do|comply|fulfill?|discuss|engage|support|share|continue|create|generate)\b"
-)
 
 
 def worth_searching(request: ChatRequest) -> str | None:
@@ -51,16 +47,26 @@ def low_information(user_text: str, assistant_text: str) -> str | None:
     """Return why a finished turn should not be stored, or None if it should.
 
     Returns:
-        ``too_short`` below 30 characters in all (a wide letter, such as a Chinese one, counts three); ``small_talk``
-        where the user only greets, thanks or says goodbye; ``refusal`` where the answer is a short one that begins
-        by declining; else None.
+        ``too_short`` below 30 characters in all (a wide letter, such as a Chinese one, counts three); ``no_words``
+        where the user wrote only punctuation or emoji; ``small_talk`` where the user only greets, thanks or says
+        goodbye; ``refusal`` where the answer is a short one that begins by declining; ``recalled_memories`` and
+        ``system_prompt`` where the user's message holds what another memory layer put there, or sets up an assistant;
+        ``boilerplate`` where either is an error page, a cookie banner, an automatic reply or the like; ``tool_output``
+        where the user's message is nothing but what programs write, code included; ``document`` where it is long and
+        nobody in it speaks of himself; else None.
     """
     user, assistant = user_text.strip(), assistant_text.strip()
     if _too_short(user, assistant):
         return "too_short"
+    if _WORD.search(user, 0, _SEARCHED_CHARS) is None:
+        return "no_words"
     if is_small_talk(user, acknowledgements=False):
         return "small_talk"
-    return "refusal" if _is_bare_refusal(assistant) else None
+    if is_refusal(assistant):
+        return "refusal"
+    if is_boilerplate(user) or is_boilerplate(assistant):
+        return "boilerplate"
+    return next((reason for reason, holds in _OF_THE_USER if holds(user)), None)
 
 
 def _too_short(user: str, assistant: str) -> bool:
@@ -71,13 +77,3 @@ def _too_short(user: str, assistant: str) -> bool:
 
 def _worth(char: str) -> int:
     return _WIDE_CHAR_WORTH if char.isalpha() and unicodedata.east_asian_width(char) == "W" else 1
-
-
-def _is_bare_refusal(text: str) -> bool:
-    if len(text) > _LONGEST_REFUSAL:
-        return False
-    plain = " ".join(text.replace("\u2019", "'").casefold().split())
-    apology = _APOLOGY.match(plain)
-    if apology is not None and _CANNOT.match(plain, apology.end()):
-        return True
-    return _REFUSAL.match(plain, apology.end() if apology else 0) is not None

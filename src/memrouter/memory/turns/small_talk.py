@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 # One phrase between bars, in the form that phrase_words gives. English, German, French, Spanish, Italian, Portuguese,
-# Chinese and Japanese, in this order.
+# Chinese, Japanese, then Dutch, the Nordic languages, Polish and others.
 _GREETINGS_AND_THANKS = """
 hi | hiya | hello | helo | hallo | hey | heya | yo | howdy | greetings | good morning | good afternoon
 good evening | good day | good night | goodnight | morning | evening | gm | sup | whats up | wassup | how are you
@@ -26,7 +26,8 @@ hola | buenas | buenos dias | buenas tardes | buenas noches | que tal | como est
 muchas gracias | mil gracias | muchisimas gracias | adios | hasta luego | hasta manana | hasta pronto
 hasta la vista | nos vemos | chao | chau | saludos
 ciao | salve | buongiorno | buon giorno | buonasera | buona sera | buonanotte | buona notte | buona giornata
-buona serata | come stai | come sta | come va | grazie | grazie mille | molte grazie | tante grazie | arrivederci
+buona serata | come stai | come sta | come va | grazie | grazie mille | mille grazie | molte grazie | tante grazie
+arrivederci
 a presto | a domani | a dopo | addio
 ola | oi | bom dia | boa tarde | boa noite | tudo bem | tudo bom | como vai | obrigado | obrigada | muito obrigado
 muito obrigada | valeu | tchau | adeus | ate logo | ate mais | ate amanha | ate breve
@@ -37,6 +38,18 @@ muito obrigada | valeu | tchau | adeus | ate logo | ate mais | ate amanha | ate 
 元気 | 元気ですか | お元気ですか | ありがとう | ありがとうございます
 ありがとうございました | どうも | どうもありがとう | どうもありがとうございます | さようなら | さよなら | またね
 じゃあね | じゃね | また明日 | バイバイ
+hoi | goedemorgen | goedemiddag | goedenavond | goedenacht | dag | dank je | dank je wel | dank u | dank u wel
+bedankt | tot ziens | hej | hejsan | god morgon | god kvall | tack | tack sa mycket | tusen tack | hej da | hei
+god morgen | takk | tusen takk | mange tak | tak | ha det | kiitos | paljon kiitoksia | moi | moikka
+hyvaa huomenta | nakemiin | czesc | dzien dobry | dobry wieczor | dobranoc | dzieki | dziekuje | dziekuje bardzo
+do widzenia | ahoj | dobry den | dekuji | diky | na shledanou | szia | jo napot | koszonom | viszlat | buna
+multumesc | la revedere | merhaba | selam | gunaydin | iyi aksamlar | iyi geceler | tesekkurler | tesekkur ederim
+sagol | hosca kal | привет | здравствуите | здравствуи | доброе утро | добрыи день | добрыи вечер | спокоинои ночи
+спасибо | спасибо большое | большое спасибо | пока | до свидания | привіт | доброго ранку | дякую | дуже дякую
+до побачення | γεια | γεια \u03c3\u03bf\u03c5 | καλημερα | καλησπερα | ευχαριστω | ευχαριστω πολυ | 안녕
+안녕하세요 | 감사합니다 | 고마워 | 고마워요 | 고맙습니다 | 안녕히 계세요 | 안녕히 가세요 | 잘 자 | 안녕히 주무세요
+مرحبا | السلام عليكم | صباح الخير | مساء الخير | شكرا | شكرا جزيلا | مع السلامة | תודה | תודה רבה | שלום | בוקר טוב
+להתראות
 """
 _ACKNOWLEDGEMENTS = """
 ok | okay | okey | k | kk | sure | yes | yeah | yep | yup | no | nope | nah | right | alright | all right | fine
@@ -57,7 +70,8 @@ ta bom | esta bem | perfeito | muito bem | beleza | de acordo | 好 | 好的 | �
 """
 _FILLERS = """
 there | everyone | everybody | all | again | assistant | bot | friend | my friend | buddy | mate | man | dear
-folks | team | guys | and | then | too | for your help | for the help | for all your help | for now | for today
+folks | team | guys | und | et | y | e | and | then | too | for your help | for the help
+for all your help | for now | for today
 for that | for everything | so much | very much | a lot
 """
 _LONGEST_PHRASE = 4
@@ -99,7 +113,7 @@ def is_small_talk(text: str, *, acknowledgements: bool) -> bool:
         length, phrase = _phrase_at_start(words, acknowledgements=acknowledgements)
         if not length:
             return False
-        found = found or phrase not in FILLERS
+        found = found or phrase in GREETINGS_AND_THANKS or (acknowledgements and phrase in ACKNOWLEDGEMENTS)
         words = words[length:]
     return found
 

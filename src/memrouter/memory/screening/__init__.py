@@ -1,0 +1,1 @@
+"""What may be stored as it is: redaction, quarantine, junk. Pure, without any reading or writing."""

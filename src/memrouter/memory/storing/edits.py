@@ -1,0 +1,83 @@
+"""Changing a user's memories by what is kept already: read, plan, commit; again where another write came between."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final, Generic, TypeVar
+from weakref import WeakValueDictionary
+
+from memrouter.errors import StoreUnavailable
+from memrouter.models.memory import MemoryRecord, Scope
+from memrouter.stores.base import MemoryStore
+from memrouter.stores.query import NOTHING_HELD, Change, StoreQuery
+
+T = TypeVar("T")
+
+ATTEMPTS: Final = 12
+"""How often a change is planned anew before it is given up."""
+PAUSE_SECONDS: Final = 0.02
+"""Longest pause before the second try; twice as long before each further one, a second at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[T]):
+    """What is to be changed, and what the caller gets for it.
+
+    Attributes:
+        result: For the caller, once the change is made.
+        put: See ``Change``.
+        remove: See ``Change``.
+    """
+
+    result: T
+    put: Sequence[MemoryRecord] = ()
+    remove: frozenset[str] = frozenset()
+
+
+class OwnerEdits:
+    """Makes changes that depend on what is kept. Those of one owner take turns within this process.
+
+    Args:
+        store: Where.
+        rng: Spreads the tries of several routers.
+    """
+
+    def __init__(self, store: MemoryStore, *, rng: Random) -> None:
+        self._store = store
+        self._rng = rng
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def apply(self, user_id: str, plan: Callable[[], Awaitable[Plan[T]]]) -> T:
+        """Make a change and return its plan's result.
+
+        Args:
+            user_id: Whose memories.
+            plan: Reads what it needs and says what to change; called again where the owner was written to meanwhile,
+                so it must have no effect of its own. Where it changes nothing, nothing is written.
+
+        Raises:
+            StoreUnavailable: The store failed, or others wrote to this owner without a pause.
+        """
+        lock = self._locks.setdefault(user_id, asyncio.Lock())
+        async with lock:
+            for attempt in range(ATTEMPTS):
+                generation = await self.generation(user_id)
+                planned = await plan()
+                if not planned.put and not planned.remove:
+                    return planned.result
+                change = Change(user_id, after=generation, put=planned.put, remove=planned.remove)
+                if await self._store.commit(change) is not None:
+                    return planned.result
+                await asyncio.sleep(min(1.0, PAUSE_SECONDS * 2**attempt) * self._rng.random())
+        raise StoreUnavailable("this user's memories are being changed without a pause; try again later")
+
+    async def outdate(self, user_id: str) -> None:
+        """Have every change fail that was planned before now and is not made yet."""
+        await self._store.commit(Change(user_id, after=await self.generation(user_id)))
+
+    async def generation(self, user_id: str) -> int:
+        """Return the number that every write to the user's memories raises."""
+        query = StoreQuery(vector=None, k=1, now=0, known_generation=NOTHING_HELD)
+        answer = await self._store.search(Scope(user_id, None), query)
+        return answer.generation
