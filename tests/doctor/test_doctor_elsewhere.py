@@ -40,8 +40,8 @@ def test_a_good_database_is_checked_through_and_left_as_it_is(doctor: Doctor, tm
     outcome = doctor.sqlite(path)
     assert outcome.status == 0
     assert outcome.checks == [
-        "configuration", "embedder", "sqlite disk", "sqlite log", "sqlite file", "sqlite integrity", "sqlite vectors",
-        "upstream",
+        "configuration", "identity", "embedder", "sqlite disk", "sqlite log", "sqlite file", "sqlite integrity",
+        "sqlite vectors", "upstream",
     ]  # fmt: skip
     assert path.read_bytes() == before
 
@@ -153,7 +153,7 @@ def test_settings_of_the_go_router_are_a_warning(doctor: Doctor, tmp_path: Path)
 
 def test_memory_that_is_off_is_not_looked_at(doctor: Doctor, tmp_path: Path) -> None:
     outcome = doctor.sqlite(tmp_path / "none" / "m.db", enabled=False)
-    assert (outcome.status, outcome.checks) == (0, ["configuration", "memory", "upstream"])
+    assert (outcome.status, outcome.checks) == (0, ["configuration", "identity", "memory", "upstream"])
 
 
 def test_a_pipe_gets_plain_lines_with_why_and_fix(doctor: Doctor, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_pipe_gets_plain_lines_with_why_and_fix(doctor: Doctor, tmp_path: Path
     at = lines.index(f"broken: sqlite file: the folder {tmp_path / 'none'} does not exist")
     assert lines[at + 1].startswith("  why: ")
     assert lines[at + 2].startswith("  fix: mkdir -p")
-    assert lines[-1] == "1 broken, 0 warnings, 3 ok"
+    assert lines[-1] == "1 broken, 0 warnings, 4 ok"
 
 
 def test_json_names_the_worst_level_first(doctor: Doctor, tmp_path: Path) -> None:

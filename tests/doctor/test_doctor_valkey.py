@@ -55,7 +55,7 @@ def test_a_healthy_server_has_no_finding_but_good_ones_in_the_order_of_the_walk(
     outcome = doctor.valkey(server.port)
     assert (outcome.status, outcome.at("warning"), outcome.at("broken")) == (0, set(), set())
     assert outcome.checks == [
-        "configuration", "embedder", "valkey name", "valkey tcp", "valkey authentication", "valkey rights",
+        "configuration", "identity", "embedder", "valkey name", "valkey tcp", "valkey authentication", "valkey rights",
         "valkey version", "valkey role", "valkey search module", "index", "canary", "persistence", "eviction policy",
         "maxmemory", "memory use", "clock", "upstream",
     ]  # fmt: skip

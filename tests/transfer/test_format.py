@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from memrouter.errors import InvalidRequest
+from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import MemoryRecord
 from memrouter.testing.record_strategies import memories
 from memrouter.testing.records import HOSTILE_IDENTITIES, plain
 from memrouter.transfer.format import (
     CARRIED,
     MAX_LINE_BYTES,
+    MAX_LINKS,
     MemoryLine,
     Trailer,
     decode,
@@ -32,8 +34,11 @@ from .samples import ABOUT, DIMENSION, factory, manifest, objects
 SCHEMA = jsonschema.Draft202012Validator(json.loads(json_schema()))
 SECRET = "the-word-that-must-not-leak"
 RECORD = factory().make(
-    "likes tea", last_accessed=5, expires_at=6, conversation_id="c", turn_index=7, role="user", superseded_by="m2"
-)
+    "likes tea", last_accessed=5, expires_at=6, conversation_id="c", turn_index=7, role="user", superseded_by="m2",
+    quarantine="instruction", pinned=True, links=("m3",),
+    history=(HistoryEntry(8, Event.CREATED, Actor.ROUTER, rule="turn", ref="c"),),
+)  # fmt: skip
+HAPPENING: dict[str, Any] = {"at": 8, "event": "created", "actor": "router"}
 
 
 def line_of(**changes: Any) -> bytes:
@@ -80,6 +85,12 @@ def test_the_schema_knows_manifest_and_trailer() -> None:
     SCHEMA.validate(json.loads(encode(Trailer(count=1, sha256="0" * 64))))
 
 
+def test_what_version_1_did_not_have_may_be_left_out() -> None:
+    bare = replace(RECORD, quarantine=None, pinned=False, links=(), history=())
+    assert plain(back(line_of(quarantine=..., pinned=..., links=..., history=...))) == plain(bare)
+    assert back(line_of(history=[HAPPENING])).history == (HistoryEntry(8, Event.CREATED, Actor.ROUTER),)
+
+
 def test_without_vectors_a_record_waits_for_one() -> None:
     assert back(encode(MemoryLine.of(RECORD, vectors=False))).embedding.size == 0
     assert back(line_of(embedding=...)).embedding.size == 0
@@ -89,10 +100,13 @@ def test_the_largest_memory_fits_a_line() -> None:
     wide = "\U0001f9e0" * 256
     content = "\x01" * 16_384
     record = replace(
-        RECORD, content=content, user_id=wide, project_id=wide, conversation_id=wide, role=wide, id="x" * 64
-    )
+        RECORD, content=content, user_id=wide, project_id=wide, conversation_id=wide, role=wide, quarantine=wide,
+        id="x" * 64, links=(wide[:64],) * (MAX_LINKS + 1),
+        history=(HistoryEntry(8, Event.CONSOLIDATED, Actor.CONSOLIDATION, rule=wide[:200], ref=wide),) * 65,
+    )  # fmt: skip
     vector = struct.pack("<32768f", 1.0, *([0.0] * 32_767))
-    line = MemoryLine(**{name: getattr(record, name) for name in CARRIED}, embedding=vector)
+    line = replace(MemoryLine.of(record, vectors=False), embedding=vector)
+    assert (len(line.links), len(line.history)) == (MAX_LINKS, 64)
     escaped = json.dumps(json.loads(encode(line))).encode()  # every character escaped: the longest JSON form
     assert len(escaped) < MAX_LINE_BYTES
 
@@ -151,6 +165,21 @@ WRONG: dict[str, dict[str, Any]] = {
     "no content": {"content": ""},
     "content as list": {"content": [SECRET]},
     "superseded by NUL": {"superseded_by": "\0"},
+    "quarantine with a control character": {"quarantine": f"{SECRET}\x1b"},
+    "no quarantine rule": {"quarantine": ""},
+    "pinned as text": {"pinned": SECRET},
+    "pinned null": {"pinned": None},
+    "links null": {"links": None},
+    "link with a line end": {"links": ["m3", "a\nb"]},
+    "link as number": {"links": [5]},
+    "too many links": {"links": ["m3"] * (MAX_LINKS + 1)},
+    "too long a history": {"history": [HAPPENING] * 65},
+    "history of no event": {"history": [HAPPENING | {"event": SECRET}]},
+    "history of nobody": {"history": [{"at": 8, "event": "created"}]},
+    "history of no time": {"history": [HAPPENING | {"at": -1}]},
+    "history with a long rule": {"history": [HAPPENING | {"rule": "x" * 201}]},
+    "history with an odd rule": {"history": [HAPPENING | {"rule": f"{SECRET}\0"}]},
+    "history with an odd reference": {"history": [HAPPENING | {"ref": "\x9f"}]},
 }
 
 
@@ -171,8 +200,9 @@ def test_the_schema_refuses_what_the_reader_refuses(change: dict[str, Any]) -> N
 
 
 def test_an_unknown_field_is_named_and_cannot_steer_a_terminal() -> None:
-    with pytest.raises(InvalidRequest, match="unknown field `score`; remove it"):
-        decode(line_of(score=1))
+    for line in (line_of(score=1), line_of(history=[HAPPENING | {"score": 1}])):
+        with pytest.raises(InvalidRequest, match="unknown field `score`; remove it"):
+            decode(line)
     with pytest.raises(InvalidRequest) as caught:
         decode(line_of(**{"\x1b[2J" + "x" * 500: 1}))
     assert str(caught.value).isprintable()

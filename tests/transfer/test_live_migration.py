@@ -12,10 +12,11 @@ from memrouter.errors import StoreUnavailable
 from memrouter.models.memory import MemoryType, Scope
 from memrouter.stores.base import Capabilities, MemoryStore
 from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Patch, StoreQuery
+from memrouter.stores.state import LEASES
 from memrouter.testing.records import NOW, RecordFactory
 from memrouter.transfer.live_migration import Phase
 
-from .two_stores import DIMENSION, MODEL, MovingRouter, differences, moving
+from .two_stores import DIMENSION, MODEL, MovingRouter, differences, facts, moving
 
 LATER = NOW + 1_000_000
 
@@ -59,6 +60,7 @@ class Person:
             await self._rng.choice((self._add, self._add, self._add, self._edit, self._forget, self._forget_kind))()
             if self._rng.random() < 0.02:
                 await self._forget_all()
+            await self._note_a_fact()
             await self._look()
 
     @property
@@ -101,6 +103,17 @@ class Person:
     async def _forget_all(self) -> None:
         assert await self._router.delete(self._scope, EVERYTHING) == len(self.known)
         self.known = {}
+
+    async def _note_a_fact(self) -> None:
+        """Write, remove or drop facts that everybody shares."""
+        state, key = self._router.state, f"key{self._rng.randrange(4)}"
+        number = self._rng.random()
+        if number < 0.7:
+            await state.put("facts", key, self._text().encode(), now=NOW)
+        elif number < 0.95:
+            await state.remove("facts", key)
+        else:
+            await state.drop("facts")
 
     async def _look(self) -> None:
         """Read in every way; each answer has to be what was written, whatever the migration does."""
@@ -167,12 +180,37 @@ async def test_nothing_is_lost_doubled_or_brought_back_whatever_fails(
     for router in routers:
         await router.until(Phase.SWITCHED)
     assert await differences(routers[0].old.store, routers[0].new.store) == []
+    assert await facts(routers[0].old.store) == await facts(routers[0].new.store) != {}
     for person in people:
         await person._look()
         for router in routers:
             total = (await router.new.store.list(Scope(person._scope.user_id), ListQuery(limit=1, now=LATER))).total
             assert total == len(person.known)
     assert await routers[0].new.store.count(None) == 60 + sum(len(person.known) for person in people)
+
+
+async def test_facts_beside_the_memories_are_moved_and_removed_but_no_lease(router: MovingRouter) -> None:
+    for number in range(120):
+        await router.store.state.put(f"space{number % 3}", f"key{number}", b"1", now=NOW)
+    await router.store.state.put(LEASES, "upkeep", b"1", now=NOW)
+    await router.new.store.state.put("space0", "key0", b"outdated", now=NOW)
+    await router.new.store.state.put("space0", "gone", b"outdated", now=NOW)
+    router.work.start()
+    await router.until(Phase.SWITCHED)
+    expected = {key: fact for key, fact in (await facts(router.old.store)).items() if key[0] != LEASES}
+    assert len(expected) == 120
+    assert await facts(router.new.store) == expected
+
+
+async def test_a_fact_that_the_new_store_missed_is_brought_over_when_it_is_back(router: MovingRouter) -> None:
+    router.work.start()
+    await router.until(Phase.SWITCHED)
+    router.new.down = True
+    await router.store.state.put("switches", "saving", b"off", now=NOW)
+    assert router.store.facts.owes("switches", "saving")
+    router.new.down = False
+    await router.until(Phase.SWITCHED)
+    assert await facts(router.new.store) == {("switches", "saving"): (b"off", None)}
 
 
 async def test_a_restart_compares_everybody_before_it_reads_from_the_new_store(

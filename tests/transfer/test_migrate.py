@@ -15,6 +15,8 @@ from memrouter.models.memory import DEFAULT_PROJECT, MemoryRecord, Scope, Source
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import EVERYTHING, Filter, MergeMode, Patch, ScanQuery
 from memrouter.stores.sqlite.store import SqliteStore
+from memrouter.stores.state import LEASES
+from memrouter.testing.clock import ManualClock
 from memrouter.testing.records import HOSTILE_IDENTITIES, NOW, RecordFactory, plain
 from memrouter.transfer.migrate import MigrateOptions, MigrateReport, MigrateState, Migration
 from memrouter.transfer.progress import Unseen
@@ -50,6 +52,7 @@ class Scene:
             HashEmbedder(),
             options=MigrateOptions(**{"page": 7, "sample": 20, **options}),
             rng=random.Random(1),
+            clock=ManualClock(),
             progress=Heard(),
             state=self.state,
             identity=identity,
@@ -195,6 +198,32 @@ async def test_a_dry_run_writes_nothing_and_tells_what_would_happen(scene: Scene
     assert scene.state.read() is None
 
 
+@pytest.mark.parametrize("mode", MergeMode)
+async def test_the_facts_beside_the_memories_go_too_but_no_lease(scene: Scene, mode: MergeMode) -> None:
+    now, ours, theirs = ManualClock().ms, scene.source.state, scene.target.state
+    for space, key, expires_at in (
+        ("keys", "a", None), ("keys", "b", now + 1), ("keys", "gone", now), ("marks", "c", None), (LEASES, "d", now + 9)
+    ):  # fmt: skip
+        await ours.put(space, key, f"{space} {key}".encode(), now=now - 1, expires_at=expires_at)
+    await theirs.put("keys", "a", b"theirs", now=now)
+    await theirs.put("keys", "own", b"theirs", now=now)
+    assert (await scene.migrate(mode=mode, dry_run=True)).facts == (2 if mode is MergeMode.SKIP else 3)
+    assert [entry.key async for entry in theirs.entries("marks", now=now)] == []
+    report = await scene.migrate(mode=mode)
+    assert report.as_dict()["facts"] == (2 if mode is MergeMode.SKIP else 3)
+    assert (await scene.migrate(mode=mode)).facts == 0
+    found = {
+        entry.key: (entry.value, entry.expires_at)
+        async for space in theirs.spaces() async for entry in theirs.entries(space, now=now)
+    }  # fmt: skip
+    assert found == {
+        "a": (b"theirs" if mode is MergeMode.SKIP else b"keys a", None),
+        "b": (b"keys b", now + 1),
+        "c": (b"marks c", None),
+        "own": (b"theirs", None),
+    }
+
+
 class Tiring(Faulty):
     """A target that fails in the middle of the fourth page, once it has been written."""
 
@@ -202,7 +231,7 @@ class Tiring(Faulty):
         super().__init__(inner, random.Random(1))
         self._left = 7
 
-    def _fail(self) -> None:
+    def fail(self) -> None:
         self._left -= 1
         if self._left < 0:
             raise StoreUnavailable("tired")

@@ -35,6 +35,16 @@ def test_a_whole_file_gives_its_records_bit_by_bit(chunk: int) -> None:
     assert [plain(record) for record in memories_of(reads)] == [plain(record) for record in RECORDS]
 
 
+def test_a_file_of_version_1_is_read() -> None:
+    """Its memories had no quarantine, pins, links and history."""
+    later = {"quarantine", "pinned", "links", "history"}
+    lines = [{name: value for name, value in line.items() if name not in later} for line in changed(0, version=1)]
+    assert lines != BODY
+    reads, intake = read_all(sealed(lines))
+    assert intake.damage is None
+    assert [plain(record) for record in memories_of(reads)] == [plain(record) for record in RECORDS]
+
+
 def test_a_missing_line_end_of_the_trailer_and_carriage_returns_do_no_harm() -> None:
     assert read_all(WHOLE.rstrip(b"\n"))[1].damage is None
     body = WHOLE.splitlines(keepends=True)[:-1]
@@ -51,8 +61,13 @@ DAMAGED: dict[str, tuple[bytes, int, str]] = {
     "no manifest": (sealed(BODY[1:]), 1, "the manifest must be the first line"),
     "two manifests": (sealed([BODY[0], *BODY]), 2, "the manifest must be the first line"),
     "another format": (sealed(changed(0, format="x")), 1, "not allowed - at `$.format`"),
-    "a later version": (sealed(changed(0, version=2)), 1, "version 2 of the format; this memrouter reads version 1"),
-    "a later version with more fields": (sealed(changed(0, version=2, more=1)), 1, "version 2 of the format"),
+    "a later version": (
+        sealed(changed(0, version=3)),
+        1,
+        "version 3 of the format; this memrouter reads versions up to 2",
+    ),
+    "a later version with more fields": (sealed(changed(0, version=3, more=1)), 1, "version 3 of the format"),
+    "version 0": (sealed(changed(0, version=0)), 1, "version 0 of the format"),
     "unknown field in the manifest": (sealed(changed(0, host="db1")), 1, "unknown field `host`"),
     "unknown field": (sealed(changed(4, score=1)), 5, "unknown field `score`"),
     "wrong type": (sealed(changed(4, importance="high")), 5, "Expected `float`, got `str` - at `$.importance`"),

@@ -16,6 +16,7 @@ from memrouter.stores.migrating import MigratingStore
 from memrouter.stores.mirror import Mirror
 from memrouter.stores.query import ScanQuery
 from memrouter.stores.sqlite.store import SqliteStore
+from memrouter.stores.state import StateStore
 from memrouter.transfer.live_migration import LiveMigration, Phase
 
 DIMENSION = 16
@@ -55,23 +56,51 @@ class Faulty:
         self.calls[name] = self.calls.get(name, 0) + 1
         return self._scan if name == "scan" else self._call(found)
 
+    @property
+    def state(self) -> StateStore:
+        return cast("StateStore", FaultyState(self))
+
     def _call(self, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def called(*arguments: Any, **options: Any) -> Any:
-            self._fail()
+            self.fail()
             result = await method(*arguments, **options)
-            self._fail()
+            self.fail()
             return result
 
         return called
 
     async def _scan(self, query: ScanQuery) -> AsyncIterator[Any]:
         async for page in self.inner.scan(query):
-            self._fail()
+            self.fail()
             yield page
 
-    def _fail(self) -> None:
+    def fail(self) -> None:
+        """Raise as often as the store is to fail."""
         if self.down or (self.rate and self._rng.random() < self.rate / 2):
             raise StoreUnavailable("made to fail")
+
+
+class FaultyState:
+    """The state of a store that fails, which fails as often."""
+
+    def __init__(self, faulty: Faulty) -> None:
+        self._faulty = faulty
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._faulty.inner.state, name)
+
+        async def called(*arguments: Any, **options: Any) -> Any:
+            self._faulty.fail()
+            result = await found(*arguments, **options)
+            self._faulty.fail()
+            return result
+
+        async def each(*arguments: Any, **options: Any) -> AsyncIterator[Any]:
+            async for entry in found(*arguments, **options):
+                self._faulty.fail()
+                yield entry
+
+        return each if name in ("entries", "spaces") else called
 
 
 class MovingRouter:
@@ -101,7 +130,9 @@ class MovingRouter:
 
     def _is_at(self, phase: Phase) -> bool:
         status = self.work.status
-        return status.phase is phase and (phase is not Phase.SWITCHED or not (status.dirty or status.last_error))
+        return status.phase is phase and (
+            phase is not Phase.SWITCHED or not (status.dirty or self.store.facts.dirty or status.last_error)
+        )
 
 
 async def moving(stack: AsyncExitStack, folder: Path, *, seed: int = 1, overwrite: bool = False) -> MovingRouter:
@@ -112,6 +143,16 @@ async def moving(stack: AsyncExitStack, folder: Path, *, seed: int = 1, overwrit
     stack.push_async_callback(router.store.aclose)
     stack.push_async_callback(router.work.aclose)
     return router
+
+
+async def facts(store: MemoryStore) -> dict[tuple[str, str], tuple[bytes, int | None]]:
+    """Return all facts beside the memories, whose versions are each store's own."""
+    now = SystemClock().now_ms()
+    return {
+        (space, entry.key): (entry.value, entry.expires_at)
+        async for space in store.state.spaces()
+        async for entry in store.state.entries(space, now=now)
+    }
 
 
 async def differences(one: MemoryStore, other: MemoryStore) -> list[Pair]:

@@ -20,6 +20,15 @@ def test_hop_by_hop_framing_and_control_headers_stop_at_the_router() -> None:
     assert forwardable(dict.fromkeys(stopped, "x")) == {}
 
 
+def test_a_key_of_this_router_stops_here_in_whatever_header() -> None:
+    key = "mr_abcdefgh2345_" + "0f" * 32
+    for value in (f"Bearer {key}", key, f"Bearer {key[:-9]}", f"a=b; key={key}", f'"{key}"', f"x,{key}"):
+        for name in ("authorization", "x-api-key", "cookie", "x-anything"):
+            assert forwardable({name: value, "x-open": "1"}) == {"x-open": "1"}
+    for value in ("Bearer sk-other", "mr_smith_and_co", "Bearer xmr_abcdefgh2345_00", "mr_ABCDEFGH2345_0"):
+        assert forwardable({"authorization": value}) == {"authorization": value}
+
+
 def test_headers_named_by_connection_stop_at_the_router() -> None:
     assert forwardable({"connection": "close, X-Secret ,", "x-secret": "1", "x-open": "2"}) == {"x-open": "2"}
     answer = [(b"Connection", b"X-Secret"), (b"X-Secret", b"1"), (b"connection", b"x-other"), (b"x-other", b"2")]

@@ -11,6 +11,7 @@ from memrouter.config.settings import Settings
 from memrouter.doctor.embedder import look_at_embedder
 from memrouter.doctor.findings import broken, ok, warning
 from memrouter.doctor.hot_cache import examine_hot_cache
+from memrouter.doctor.identity import identity_findings
 from memrouter.doctor.migration import dimension_findings, of_target
 from memrouter.doctor.milvus import examine_milvus
 from memrouter.doctor.query_rewrite import query_rewrite_findings
@@ -36,6 +37,8 @@ async def examine(config: Path | None, *, env: Mapping[str, str], clock: Clock, 
     settings = await _configuration(config, env=env, report=report)
     if settings is None:
         return
+    for finding in await identity_findings(settings, clock=clock):
+        report(finding)
     memory = settings.memory
     if not any_enabled(memory, settings.routing.decisions):
         report(ok("memory", "switched off in every route; store and cache are not looked at"))

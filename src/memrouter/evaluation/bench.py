@@ -19,9 +19,8 @@ from memrouter.memory.retrieval.retrieve import Retriever
 from memrouter.memory.retrieval.words import Analyzer, open_analyzer
 from memrouter.memory.retrieval.working_set import WorkingSet
 from memrouter.memory.service import MemoryService
-from memrouter.memory.storing.drafts import MemoryDraft
 from memrouter.memory.storing.ids import IdFactory
-from memrouter.models.memory import DEFAULT_PROJECT, MemoryType, Scope, Source
+from memrouter.models.memory import DEFAULT_PROJECT, MemoryRecord, MemoryType, Scope, Source, Vector
 from memrouter.rerankers.base import Reranker
 from memrouter.rerankers.factory import open_reranker
 from memrouter.stores.base import MemoryStore
@@ -114,6 +113,7 @@ class Bench:
         self.reranker = reranker
         self.rerank_count = RerankCount()
         self.analyzer = analyzer
+        self._rng = rng
         self._ids = IdFactory(clock, rng)
         self._prefix = f"memrouter-eval-{rng.getrandbits(64):016x}-"
         self._users: dict[str, Scope] = {}
@@ -142,12 +142,13 @@ class Bench:
             clock=self.clock,
             scan_limit=self.settings.limits.scan_limit if scan_limit is None else scan_limit,
         )
-        return MemoryService(
+        return MemoryService.configured(
+            self.settings,
             store=self.store,
             embedder=self.embedder,
             retriever=retriever,
             clock=self.clock,
-            ids=self._ids,
+            rng=self._rng,
             reranking=self._reranking() if reranked else None,
         )
 
@@ -164,20 +165,39 @@ class Bench:
         )
 
     async def fill(self, scope: Scope, utterances: Sequence[Utterance]) -> dict[str, str]:
-        """Remember every utterance at its time; return the utterance's id for each memory's id.
+        """Store every utterance at its time, just as it is; return the utterance's id for each memory's id.
+
+        What a study asks about must be there, so nothing goes through the write gate.
 
         Raises:
             StoreUnavailable: The store could not be asked.
             EmbeddingError: A text could not be embedded.
         """
-        service = self.service()
         names: dict[str, str] = {}
         for _, group in groupby(utterances, key=lambda utterance: utterance.session):
             session = list(group)
             self.clock.ms = session[-1].at
-            records = await service.remember(scope, [_draft(one) for one in session], unique=False)
+            vectors = await self.embedder.embed([one.text for one in session])
+            records = [self._record(scope, one, vector) for one, vector in zip(session, vectors, strict=True)]
+            await self.store.create(records)
             names |= {record.id: one.id for record, one in zip(records, session, strict=True)}
         return names
+
+    def _record(self, scope: Scope, utterance: Utterance, vector: Vector) -> MemoryRecord:
+        return MemoryRecord(
+            id=self._ids.new(),
+            user_id=scope.user_id,
+            project_id=scope.project_id or DEFAULT_PROJECT,
+            content=utterance.text,
+            embedding=vector,
+            embedding_model=self.embedder.info.model,
+            created_at=utterance.at,
+            updated_at=self.clock.ms,
+            type=MemoryType.EPISODIC,
+            source=Source.CONVERSATION,
+            conversation_id=utterance.session,
+            turn_index=utterance.index,
+        )
 
     async def aclose(self) -> None:
         """Remove every user of this bench."""
@@ -240,14 +260,3 @@ async def open_bench(
 def _own_file(settings: MemorySettings, folder: str) -> MemorySettings:
     sqlite = settings.sqlite.model_copy(update={"path": str(Path(folder, "memories.db")), "synchronous": "normal"})
     return settings.model_copy(update={"backend": "sqlite", "sqlite": sqlite})
-
-
-def _draft(utterance: Utterance) -> MemoryDraft:
-    return MemoryDraft(
-        content=utterance.text,
-        type=MemoryType.EPISODIC,
-        source=Source.CONVERSATION,
-        conversation_id=utterance.session,
-        turn_index=utterance.index,
-        created_at=utterance.at,
-    )

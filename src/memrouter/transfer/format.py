@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Iterator
 from importlib.resources import files
 from operator import attrgetter
 from typing import Annotated, Final, Literal, TypeAlias
@@ -14,6 +15,7 @@ from msgspec import Meta, Struct
 
 from memrouter.errors import InvalidRequest, SchemaMismatch
 from memrouter.memory.storing.drafts import MAX_TIME_MS
+from memrouter.models.history import MAX_HISTORY, Actor, Event, HistoryEntry, appended
 from memrouter.models.memory import (
     DEFAULT_PROJECT,
     MAX_ID_CHARS,
@@ -28,22 +30,28 @@ from memrouter.models.memory import (
 from memrouter.stores.vectors import to_bytes
 
 FORMAT: Final = "memrouter-memories"
-VERSION: Final = 1
+VERSION: Final = 2
+"""The version that is written."""
+READABLE: Final = (1, VERSION)
+"""The versions that are read; the first one had no quarantine, pins, links and history."""
 MEDIA_TYPE: Final = "application/x-ndjson"
-MAX_LINE_BYTES: Final = 524_288
+MAX_LINE_BYTES: Final = 1_048_576
 """Longest line, its end included: room for the largest memory in its longest JSON form with the longest vector."""
 MAX_DIMENSION: Final = 32_768
+MAX_LINKS: Final = 256
+"""Most links of a line; a memory that has more is written with the first ones."""
+MAX_RULE_CHARS: Final = 200
 NO_VECTOR: Final[Vector] = np.empty(0, dtype=np.float32)
 """Stands for the vector of a memory that came without one, or whose vector is no longer that of its text."""
 
 CARRIED: Final = (
     "id", "user_id", "project_id", "type", "content", "source", "trust", "importance", "created_at", "updated_at",
     "last_accessed", "expires_at", "access_count", "conversation_id", "turn_index", "role", "superseded_by",
-    "embedding_model",
+    "embedding_model", "quarantine", "pinned", "links",
 )  # fmt: skip
 """Names of the fields that are the same in a line and in a record."""
 
-_NAMES: Final = ("id", "user_id", "project_id", "conversation_id", "role", "superseded_by")
+_NAMES: Final = ("id", "user_id", "project_id", "conversation_id", "role", "superseded_by", "quarantine")
 _carried = attrgetter(*CARRIED)
 _names = attrgetter(*_NAMES)
 _SHOWN_CHARS: Final = 64
@@ -116,11 +124,34 @@ class Manifest(_Line, frozen=True, kw_only=True, tag="manifest"):
     vectors: bool
 
 
+class HistoryLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing that happened to a memory; see ``HistoryEntry``."""
+
+    at: Moment
+    event: Event
+    actor: Actor
+    rule: Annotated[str, Meta(min_length=1, max_length=MAX_RULE_CHARS)] | None = None
+    ref: Identity | None = None
+
+    @classmethod
+    def of(cls, entry: HistoryEntry) -> "HistoryLine":
+        """Return the form of an entry in a line."""
+        return cls(at=entry.at, event=entry.event, actor=entry.actor, rule=entry.rule, ref=entry.ref)
+
+    def entry(self) -> HistoryEntry:
+        """Return the entry."""
+        return HistoryEntry(self.at, self.event, self.actor, rule=self.rule, ref=self.ref)
+
+
 class MemoryLine(_Line, frozen=True, kw_only=True, tag="memory"):
     """One memory: every field of ``MemoryRecord``, times in milliseconds since the epoch.
 
     Attributes:
         embedding: The vector as little-endian float32, base64 in JSON; null or left out: it is made from the text.
+        quarantine: The rule for which it is kept apart; null where it is not.
+        pinned: Whether it stays whatever is pruned.
+        links: Ids of the memories that it was made from.
+        history: What happened to it, oldest first.
     """
 
     id: Id
@@ -142,18 +173,25 @@ class MemoryLine(_Line, frozen=True, kw_only=True, tag="memory"):
     superseded_by: Id | None
     embedding_model: Name
     embedding: bytes | None = None
+    quarantine: Identity | None = None
+    pinned: bool = False
+    links: Annotated[tuple[Id, ...], Meta(max_length=MAX_LINKS)] = ()
+    history: Annotated[tuple[HistoryLine, ...], Meta(max_length=MAX_HISTORY)] = ()
 
     @classmethod
     def of(cls, record: MemoryRecord, *, vectors: bool) -> "MemoryLine":
         """Return the line of a memory; a project that the Go router left empty is the default one.
 
-        A count of accesses ends at MAX_NUMBER, so that no further access makes a memory unreadable.
+        What may grow without end is cut, so that no further access, merger or event makes a memory unreadable: a
+        count of accesses ends at MAX_NUMBER, links at MAX_LINKS, a history as ``appended`` cuts it.
         """
         values = dict(zip(CARRIED, _carried(record), strict=True))
         values["access_count"] = min(record.access_count, MAX_NUMBER)
         values["project_id"] = record.project_id or DEFAULT_PROJECT
+        values["links"] = record.links[:MAX_LINKS]
         vector = np.ascontiguousarray(record.embedding, dtype="<f4").tobytes() if vectors else None
-        return cls(**values, embedding=vector)
+        history = tuple(map(HistoryLine.of, appended(record.history)))
+        return cls(**values, embedding=vector, history=history)
 
     def record(self, *, dimension: int) -> MemoryRecord:
         """Return the memory; ``NO_VECTOR`` where the line has no vector.
@@ -170,8 +208,20 @@ class MemoryLine(_Line, frozen=True, kw_only=True, tag="memory"):
             for param, name in zip(_NAMES, names, strict=True):
                 if name is not None:
                     check_identity(name, param=param)
+        for param, name in self._named():
+            check_identity(name, param=param)
         vector = NO_VECTOR if self.embedding is None else _vector(self.embedding, dimension)
-        return MemoryRecord(**dict(zip(CARRIED, _carried(self), strict=True)), embedding=vector)
+        values = dict(zip(CARRIED, _carried(self), strict=True))
+        return MemoryRecord(**values, embedding=vector, history=tuple(line.entry() for line in self.history))
+
+    def _named(self) -> Iterator[tuple[str, str]]:
+        """Give the names in the links and the history, each with its field."""
+        for link in self.links:
+            yield "links", link
+        for entry in self.history:
+            for name in (entry.rule, entry.ref):
+                if name is not None:
+                    yield "history", name
 
 
 class Trailer(_Line, frozen=True, kw_only=True, tag="trailer"):

@@ -1,7 +1,6 @@
 """Brings memories into a store: through the gate, with vectors of the store's model."""
 
 import asyncio
-import hashlib
 from collections import defaultdict
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ from msgspec.structs import replace
 
 from memrouter.embeddings.base import Embedder
 from memrouter.errors import MemoryConflict
+from memrouter.memory.upkeep.grace import Grace
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import Merged, MergeMode
 from memrouter.transfer.gate import Gate, Refused, storable
 from memrouter.transfer.reader import Read
 from memrouter.transfer.report import Outcomes
+from memrouter.transfer.twins import duplicates, own_id
 
 DEFAULT_BATCH = 500
 """Memories that are written at a time."""
@@ -41,6 +42,10 @@ class Importer:
         batch: Memories that are written at a time.
         dry_run: Whether to write nothing and only tell what would become of them. An id that another owner has is
             not seen then.
+        distinct_at: Where given, a memory that its owner has already, under another id and visible at this time
+            (milliseconds since the epoch), is passed over.
+        trim: Where given, is called with the id of each user who got memories, removes what is over the cap and
+            returns how many those were.
 
     Attributes:
         outcomes: What became of the memories so far.
@@ -56,6 +61,8 @@ class Importer:
         outcomes: Outcomes | None = None,
         batch: int = DEFAULT_BATCH,
         dry_run: bool = False,
+        distinct_at: int | None = None,
+        trim: Callable[[str], Awaitable[int]] | None = None,
     ) -> None:
         self.outcomes = outcomes or Outcomes()
         self._store = store
@@ -64,6 +71,9 @@ class Importer:
         self._gate = gate
         self._batch = batch
         self._dry_run = dry_run
+        self._distinct_at = distinct_at
+        self._trim = trim
+        self._noted: str | None = None
 
     async def run(self, batches: AsyncIterable[Sequence[Read]], *, done: Callable[[int, int], Awaitable[None]]) -> None:
         """Bring in all batches.
@@ -86,12 +96,36 @@ class Importer:
         counted = Outcomes(read=len(reads))
         prepared = await asyncio.to_thread(self._prepared, reads, counted)
         counted.reembedded = len(prepared.vectorless)
-        if self._dry_run:
-            counted.settle(await self._predicted(prepared.records))
-        elif prepared.records:
+        if not self._dry_run:
             await self._embed(prepared)
-            counted.settle(await self._merge(prepared.records, counted))
+        records = await self._distinct(prepared.records, counted)
+        if self._dry_run:
+            counted.settle(await self._predicted(records))
+        elif records:
+            await self._note_import(records)
+            counted.settle(await self._merge(records, counted))
+            await self._trimmed(records, counted)
         self.outcomes.include(counted)
+
+    async def _distinct(self, records: Sequence[MemoryRecord], counted: Outcomes) -> Sequence[MemoryRecord]:
+        if self._distinct_at is None:
+            return records
+        again = await duplicates(self._store, records, now=self._distinct_at)
+        counted.duplicates += len(again)
+        return [record for place, record in enumerate(records) if place not in again]
+
+    async def _note_import(self, records: Sequence[MemoryRecord]) -> None:
+        """Have days without use count from now on, or what is brought in might be pruned at once."""
+        if self._distinct_at is not None:
+            for user_id in dict.fromkeys(record.user_id for record in records):
+                if user_id != self._noted:
+                    await Grace(self._store.state).imported(user_id, now=self._distinct_at)
+                    self._noted = user_id
+
+    async def _trimmed(self, records: Sequence[MemoryRecord], counted: Outcomes) -> None:
+        if self._trim is not None:
+            for user_id in dict.fromkeys(record.user_id for record in records):
+                counted.evicted += await self._trim(user_id)
 
     def _prepared(self, reads: Sequence[Read], counted: Outcomes) -> _Prepared:
         about = self._store.capabilities
@@ -105,6 +139,7 @@ class Importer:
                 counted.refuse(passed.reason, line=read.line)
                 continue
             counted.mended += passed.content != read.record.content
+            counted.quarantined += passed.quarantine is not None and read.record.quarantine is None
             if passed.embedding_model != about.embedding_model or passed.embedding.shape != (about.dimension,):
                 prepared.vectorless.append(len(prepared.records))
             prepared.records.append(passed)
@@ -149,9 +184,3 @@ class Importer:
             for found in await self._store.get(Scope(user_id, None), ids, now=0):
                 there[user_id, found.id] = found.updated_at
         return [self._mode.outcome(record, held=there.get((record.user_id, record.id))) for record in records]
-
-
-def own_id(record: MemoryRecord) -> str:
-    """Return the id that a memory gets where its own is another owner's in the target."""
-    name = f"{record.user_id}\0{record.id}"
-    return f"mem_{hashlib.sha256(name.encode()).hexdigest()[:32]}"

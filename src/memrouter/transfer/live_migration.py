@@ -69,7 +69,8 @@ class MigrationStatus:
 class LiveMigration:
     """The work in the background behind a ``MigratingStore``.
 
-    Everybody is compared and mended, owner by owner, then compared once more; then reads may go to the new store.
+    Everybody is compared and mended, owner by owner, then compared once more, and so are the small facts beside the
+    memories; then reads may go to the new store.
     The new store is the only record of how far the work is: after a restart whoever is equal already is only
     compared, and nothing is read from the new store before everybody was. Several routers may do this at once.
 
@@ -146,6 +147,7 @@ class LiveMigration:
         self._tasks = []
         with suppress(TimeoutError, MemrouterError):
             async with asyncio.timeout(seconds):
+                await self._store.facts.settle()
                 for user_id in self._mirror.doubtful():
                     await self._mirror.sync(user_id)
 
@@ -163,6 +165,7 @@ class LiveMigration:
                     copied = True
                 await self._pass(Phase.VERIFYING)
                 await self._compare_counts()
+                await self._store.facts.sync()
                 if not self._mirror.started:
                     continue
                 self._switch()
@@ -193,7 +196,7 @@ class LiveMigration:
             else:
                 await asyncio.sleep(delay * self._rng.uniform(0.5, 1.0))
                 delay = min(2 * delay, self._max_delay)
-            if self._mirror.dirty or self._settling_trouble:
+            if self._mirror.dirty or self._store.facts.dirty or self._settling_trouble:
                 self._mirror.wake.set()
                 await asyncio.sleep(0)
 
@@ -260,6 +263,10 @@ class LiveMigration:
                 if isinstance(error, StoreUnavailable):
                     break
             await asyncio.sleep(min(MAX_REST_SECONDS, self._clock.monotonic() - begun))
+        try:
+            await self._store.facts.settle()
+        except Exception as error:  # noqa: BLE001 - as above
+            trouble = described(error)
         self._settling_trouble = trouble
         return not trouble
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from memrouter.clock import Clock
 from memrouter.embeddings.base import Embedder
 from memrouter.errors import InvalidRequest
 from memrouter.models.memory import MemoryRecord
@@ -22,6 +23,7 @@ from memrouter.transfer.reader import Read
 from memrouter.transfer.reconcile import Reconciler, Reconciliation
 from memrouter.transfer.report import Outcomes
 from memrouter.transfer.side_file import SideFile
+from memrouter.transfer.state_copy import copy_state
 
 
 class MigrateState(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,10 +47,12 @@ class MigrateReport:
     Attributes:
         outcomes: What became of each memory; for a dry run, what would.
         proof: What a look at both stores afterwards found; None for a dry run.
+        facts: How many small facts beside the memories were brought over.
     """
 
     outcomes: Outcomes
     proof: Reconciliation | None
+    facts: int
 
     @property
     def complete(self) -> bool:
@@ -61,6 +65,7 @@ class MigrateReport:
         return {
             "outcomes": self.outcomes.as_dict(),
             "proof": None if self.proof is None else self.proof.as_dict(),
+            "facts": self.facts,
             "complete": self.complete,
             "dry_run": self.proof is None,
         }
@@ -84,7 +89,7 @@ class MigrateOptions:
 
 
 class Migration:
-    """Moves everything from one store to another; doing it again changes nothing more.
+    """Moves all memories and the facts beside them from one store to another; doing it again changes nothing more.
 
     Args:
         source: Is only read.
@@ -92,6 +97,7 @@ class Migration:
         embedder: Makes vectors of the target's model, for memories whose vectors are of another.
         options: How.
         rng: Chooses the sample.
+        clock: Tells the time.
         progress: Is told how far it is.
         state: Where to note how far it is; None notes nothing.
         identity: Digest of from where to where.
@@ -105,6 +111,7 @@ class Migration:
         *,
         options: MigrateOptions,
         rng: random.Random,
+        clock: Clock,
         progress: Progress,
         state: SideFile[MigrateState] | None = None,
         identity: str = "",
@@ -113,6 +120,7 @@ class Migration:
         self._target = target
         self._options = options
         self._rng = rng
+        self._clock = clock
         self._progress = progress
         self._state = None if options.dry_run else state
         self._identity = f"{identity}:{options.mode}"
@@ -140,10 +148,17 @@ class Migration:
         async with aclosing(ahead(self._source.scan(query))) as pages:
             async for page in pages:
                 await self._bring(page)
+        facts = await copy_state(
+            self._source,
+            self._target,
+            mode=self._options.mode,
+            now=self._clock.now_ms(),
+            dry_run=self._options.dry_run,
+        )
         proof = None if self._options.dry_run else await self._prove(total)
         if self._state is not None:
             await asyncio.to_thread(self._state.remove)
-        return MigrateReport(self._importer.outcomes, proof)
+        return MigrateReport(self._importer.outcomes, proof, facts)
 
     async def _bring(self, page: ScanPage) -> None:
         first = self._importer.outcomes.read

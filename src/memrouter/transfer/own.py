@@ -1,16 +1,17 @@
 """Export and import of one user's own memories, for the HTTP API."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
 from memrouter.clock import Clock
 from memrouter.embeddings.base import Embedder
+from memrouter.memory.screening.screen import Screen
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import MergeMode
 from memrouter.transfer.exporting import new_manifest, pieces
 from memrouter.transfer.format import Filters
-from memrouter.transfer.gate import unproven
+from memrouter.transfer.gate import ScreenedGate, unproven
 from memrouter.transfer.importing import Importer
 from memrouter.transfer.intake import Intake
 from memrouter.transfer.lines import LineSplitter
@@ -31,12 +32,27 @@ class OwnTransfer:
         store: Keeps the memories; closed by whoever opened it.
         embedder: Makes vectors of the store's model.
         clock: Tells the time.
+        screen: What every memory that comes in is screened with.
+        trim: Removes what a user has over the cap, and returns how many those were.
+        require_saving: Raises where nothing may be stored for a user.
     """
 
-    def __init__(self, *, store: MemoryStore, embedder: Embedder, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        store: MemoryStore,
+        embedder: Embedder,
+        clock: Clock,
+        screen: Screen,
+        trim: Callable[[str], Awaitable[int]],
+        require_saving: Callable[[str], Awaitable[None]],
+    ) -> None:
         self._store = store
         self._embedder = embedder
         self._clock = clock
+        self._screen = screen
+        self._trim = trim
+        self._require_saving = require_saving
 
     async def export(self, user_id: str, *, project_id: str | None, vectors: bool) -> AsyncIterator[bytes]:
         """Return the lines of the user's memories; the store has been asked once when this returns.
@@ -72,7 +88,7 @@ class OwnTransfer:
     ) -> ImportReport:
         """Import lines into the user's own memories and return what became of them.
 
-        What the lines say of trust and of later than now is not believed; see ``unproven``.
+        What the lines say of trust and of later than now is not believed; see ``unproven`` and ``ScreenedGate``.
 
         Args:
             user_id: Whose memories they become.
@@ -83,10 +99,21 @@ class OwnTransfer:
             outcomes: Where to count, so that the caller knows how far it came where this raises.
 
         Raises:
+            Forbidden: Saving is switched off for the user.
             EmbeddingError, StoreError: The embedder or the store failed; doing it again changes nothing more.
         """
-        gate = partial(unproven, now=self._clock.now_ms())
-        importer = Importer(self._store, self._embedder, mode=mode, gate=gate, outcomes=outcomes, batch=BATCH)
+        await self._require_saving(user_id)
+        now = self._clock.now_ms()
+        importer = Importer(
+            self._store,
+            self._embedder,
+            mode=mode,
+            gate=ScreenedGate(partial(unproven, now=now), self._screen, now=now, believed=False),
+            outcomes=outcomes,
+            batch=BATCH,
+            distinct_at=now,
+            trim=self._trim,
+        )
         seen = await asyncio.to_thread(SeenMemories)
         try:
             reader = MemoryReader(seen, claim=own_memories(user_id, take_over=take_over))

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from memrouter.errors import DamagedData, InvalidRequest
 from memrouter.models.memory import MemoryRecord
-from memrouter.transfer.format import VERSION, Line, Manifest, MemoryLine, Trailer, decode, version_of
+from memrouter.transfer.format import READABLE, VERSION, Line, Manifest, MemoryLine, Trailer, decode, version_of
 from memrouter.transfer.seen import SeenMemories
 
 Claim: TypeAlias = Callable[[MemoryRecord], MemoryRecord | None]
@@ -88,8 +88,8 @@ class MemoryReader:
 
     def _decoded(self, raw: bytes) -> Line:
         version = version_of(raw) if self.manifest is None else VERSION
-        if version not in (None, VERSION):
-            raise InvalidRequest(f"version {version} of the format; this memrouter reads version {VERSION}")
+        if version is not None and version not in READABLE:
+            raise InvalidRequest(f"version {version} of the format; this memrouter reads versions up to {VERSION}")
         return decode(raw)
 
     def _placed(self, line: Line) -> Line:

@@ -12,8 +12,8 @@ from memrouter.models.memory import MemoryRecord, Scope, content_digest, owner_k
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.joined import joined, same_memory
 from memrouter.stores.query import MergeMode, ScanQuery
-from memrouter.transfer.importing import own_id
 from memrouter.transfer.progress import Progress
+from memrouter.transfer.twins import own_id
 
 PAGE: Final = 500
 

@@ -25,7 +25,7 @@ class Refusal:
 
 @dataclass(slots=True)
 class Outcomes:
-    """What became of the memories that were read; the first five add up to ``read``.
+    """What became of the memories that were read; the first six add up to ``read``.
 
     Attributes:
         added: New in the target.
@@ -33,10 +33,13 @@ class Outcomes:
         kept: Passed over, since the target's own memory of the same id stays.
         refused: Not taken; ``refusals`` names the first of them.
         left_out: Passed over by a filter.
+        duplicates: Passed over, since their owner has a memory of the same text already, under another id.
         read: All memories that were read.
         reembedded: Taken memories that got a new vector from their text.
-        mended: Taken memories whose text was made storable: cut, or freed of control characters.
+        mended: Taken memories whose text was made storable: cut, freed of control characters, or of secrets.
         renamed: Taken memories that got a new id, since theirs belongs to another owner in the target.
+        quarantined: Taken memories that are kept apart, since they look like instructions to the model.
+        evicted: Memories that had to leave, since their owner would have more than ``max_memories_per_user``.
         refusals: The first refusals, at most MAX_REFUSALS.
     """
 
@@ -45,16 +48,19 @@ class Outcomes:
     kept: int = 0
     refused: int = 0
     left_out: int = 0
+    duplicates: int = 0
     read: int = 0
     reembedded: int = 0
     mended: int = 0
     renamed: int = 0
+    quarantined: int = 0
+    evicted: int = 0
     refusals: list[Refusal] = field(default_factory=list)
 
     @property
     def balanced(self) -> bool:
         """Return whether every memory that was read is accounted for once."""
-        return self.read == self.added + self.replaced + self.kept + self.refused + self.left_out
+        return self.read == self.added + self.replaced + self.kept + self.refused + self.left_out + self.duplicates
 
     def settle(self, merged: Sequence[Merged]) -> None:
         """Count what a store said about memories that it was given."""

@@ -122,7 +122,7 @@ class HttpUpstream:
         server, auth = settings.global_.server, settings.global_.auth
         self._connect_timeout = server.connect_timeout
         self._connections = server.upstream_connections
-        self._private = {name.lower() for name in (auth.user_header, auth.groups_header, auth.project_header)}
+        self._private = auth.private_headers
         self._on_failover = on_failover
         self._pools = {
             model: _Pool(

@@ -1,5 +1,6 @@
 """Which headers cross the router, in both directions. Pure."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 HOP_BY_HOP = frozenset(
@@ -20,13 +21,15 @@ HOP_BY_HOP = frozenset(
 _FRAMING = HOP_BY_HOP | {"content-length", "accept-encoding", "expect"}
 _CONTROL = frozenset({"host", "x-disable-router-memory"})
 _CONTROL_PREFIX = "x-authz-"
+_OWN_KEY = re.compile(r"(?<![A-Za-z0-9])mr_[a-z2-7]{12}_", re.ASCII)
+"""Where an API key of memrouter stands, whole or cut, in whatever header."""
 
 
 def forwardable(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the client's headers that a backend may see, names in lower case.
 
     Left out are hop-by-hop headers (RFC 9110, 7.6.1) with those that Connection names, headers that describe this one
-    connection or body, and the router's own control headers. Values are text as ASGI servers give it, Latin-1; those
+    connection or body, the router's own control headers, and every header that holds one of its API keys. Values are text as ASGI servers give it, Latin-1; those
     that are really UTF-8 come back as such, so that a client which writes UTF-8 sends the same bytes as without router.
     """
     lowered = {name.lower(): value for name, value in headers.items()}
@@ -34,7 +37,7 @@ def forwardable(headers: Mapping[str, str]) -> dict[str, str]:
     return {
         name: _as_sent(value)
         for name, value in lowered.items()
-        if name not in dropped and not name.startswith(_CONTROL_PREFIX)
+        if name not in dropped and not name.startswith(_CONTROL_PREFIX) and not _OWN_KEY.search(value)
     }
 
 

@@ -22,12 +22,20 @@ async def test_every_kind_of_signal_is_evaluated_by_its_configured_name() -> Non
             "context": [{"name": "c", "max_tokens": "1K"}],
             "conversation": [{"name": "v", "feature": {"source": {"type": "turn"}}}],
             "role_bindings": [{"name": "a", "subjects": [{"kind": "User", "name": "ann"}]}],
+            "domains": [{"name": "other"}],
         }
     )
     evaluators = signal_evaluators(settings, embedder=HashEmbedder(), tokens=NoCounter())
     assert set(evaluators) == set(SIGNAL_TYPES)
     board = SignalBoard(chat_turn("hello"), evaluators)
-    expected = {"keyword": True, "embedding": True, "context": True, "conversation": True, "authz": False}
+    expected = {
+        "keyword": True,
+        "embedding": True,
+        "context": True,
+        "conversation": True,
+        "authz": False,
+        "domain": True,
+    }
     assert {kind: await board.matched(kind, settings.names(kind)[0]) for kind in SIGNAL_TYPES} == expected
 
 

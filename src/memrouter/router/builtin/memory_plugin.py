@@ -19,9 +19,11 @@ from memrouter.memory.retrieval.rewrite import QueryRewriter
 from memrouter.memory.service import MemoryService
 from memrouter.memory.storing.drafts import MemoryDraft
 from memrouter.memory.storing.extract import extract
+from memrouter.memory.storing.tool_output import tool_output
 from memrouter.memory.storing.writer import FinishedTurn
 from memrouter.memory.turns.conversation import PastTurn, conversation_id, in_history, turns
 from memrouter.memory.turns.gate import worth_searching
+from memrouter.memory.turns.harness import strip_harness
 from memrouter.models.memory import Scope
 from memrouter.models.turn import MemoryOutcome, MemoryStatus, Reply, Turn
 from memrouter.observability.metrics import Metrics
@@ -73,7 +75,8 @@ class MemoryRecall:
 
     async def before_upstream(self, turn: Turn) -> None:
         """Inject what is remembered, and note in ``turn.memory`` how memory took part."""
-        turn.memory = self._policies.refusal(turn) or self._ignored(turn)
+        turn.begun_at = self._clock.now_ms()
+        turn.memory = self._policies.refusal(turn) or self._policies.recall_off(turn) or self._ignored(turn)
         if turn.memory is not None:
             return
         scope = turn.identity.scope
@@ -82,6 +85,9 @@ class MemoryRecall:
             return
         begun = self._clock.monotonic()
         try:
+            if not await self._recalls(scope):
+                turn.memory = self._outcome(MemoryStatus.POLICY_BLOCKED, "user", begun)
+                return
             history = turns(turn.request)
             query = await self._query(turn, history)
             async with asyncio.timeout(self._max_seconds):
@@ -111,20 +117,27 @@ class MemoryRecall:
             return
         if turn.recalled_ids:
             self._count(scope, turn.recalled_ids)
-        if not self._policies.of(turn).policy.auto_store:
+        if not (self._policies.of(turn).policy.auto_store if turn.auto_store is None else turn.auto_store):
             return
         if not reply.complete:
             self._metrics.skipped("aborted")
             return
-        drafts = await self._extract(turn, reply, scope)
+        drafts = await self.drafts(turn, reply, scope)
         if drafts:
-            self._store(FinishedTurn(scope, tuple(drafts)))
+            self._store(FinishedTurn(scope, tuple(drafts), begun_at=turn.begun_at))
         else:
             self._metrics.skipped("low_information")
 
+    async def _recalls(self, scope: Scope) -> bool:
+        """Return whether recall is on for a user."""
+        if self._service is None:
+            return True
+        async with asyncio.timeout(self._max_seconds):
+            return (await self._service.switches.of(scope.user_id)).recall
+
     async def _query(self, turn: Turn, history: Sequence[PastTurn]) -> str:
         """Return what to search for: the user's last message, or what the rewriter makes of it."""
-        query = strip_blocks(turn.request.query)
+        query = strip_blocks(strip_harness(turn.request.query))
         if self._rewriter is None or self._service is None:
             return query
         return await self._rewriter.rewrite(history[:-1], query)
@@ -151,11 +164,18 @@ class MemoryRecall:
             self._metrics.dropped(dropped.reason)
         return selection.kept
 
-    async def _extract(self, turn: Turn, reply: Reply, scope: Scope) -> list[MemoryDraft]:
+    async def drafts(self, turn: Turn, reply: Reply, scope: Scope) -> list[MemoryDraft]:
+        """Return what a finished turn leaves to remember."""
         conversation = _conversation(turn, scope)
+        tools = self._policies.of(turn).policy.store_tool_output
+
+        def extracted() -> list[MemoryDraft]:
+            drafts = extract(turn.request, reply, conversation_id=conversation, now=turn.begun_at)
+            return [*drafts, *tool_output(turn.request, reply, conversation_id=conversation)] if tools else drafts
+
         if len(turn.request.body) + len(reply.text) > INLINE_CHARS:
-            return await asyncio.to_thread(extract, turn.request, reply, conversation_id=conversation)
-        return extract(turn.request, reply, conversation_id=conversation)
+            return await asyncio.to_thread(extracted)
+        return extracted()
 
     def _ignored(self, turn: Turn) -> MemoryOutcome | None:
         reason = worth_searching(turn.request)
@@ -166,7 +186,7 @@ class MemoryRecall:
 
 
 def _conversation(turn: Turn, scope: Scope) -> str:
-    return conversation_id(turn.request, session=turn.headers.get(SESSION_HEADER), scope=scope)
+    return conversation_id(turn.request, session=turn.headers.get(SESSION_HEADER) or turn.session, scope=scope)
 
 
 def _log_near_miss(turn: Turn, recall: Recall, threshold: float) -> None:

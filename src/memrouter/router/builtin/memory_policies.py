@@ -75,6 +75,10 @@ class RoutePolicies:
             return MemoryOutcome(MemoryStatus.POLICY_BLOCKED, "model")
         return None
 
+    def recall_off(self, turn: Turn) -> MemoryOutcome | None:
+        """Return why nothing is recalled for a request whose turn may be stored; None where recall is on."""
+        return None if self.of(turn).policy.recalls else MemoryOutcome(MemoryStatus.POLICY_BLOCKED, "recall_off")
+
 
 def any_enabled(settings: MemorySettings, decisions: tuple[DecisionSettings, ...]) -> bool:
     """Return whether memory takes part in any route."""

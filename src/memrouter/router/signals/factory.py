@@ -7,6 +7,7 @@ from memrouter.router.signals.base import SignalEvaluator, TokenCounting
 from memrouter.router.signals.board import SignalEvaluators
 from memrouter.router.signals.context import ContextSignals
 from memrouter.router.signals.conversation import ConversationSignals
+from memrouter.router.signals.domain import DomainSignals
 from memrouter.router.signals.embedding import EmbeddingSignals
 from memrouter.router.signals.keyword import KeywordSignals
 
@@ -30,4 +31,6 @@ def signal_evaluators(settings: SignalSettings, *, embedder: Embedder, tokens: T
         evaluators["conversation"] = ConversationSignals(settings.conversation)
     if settings.role_bindings:
         evaluators["authz"] = AuthzSignals(settings.role_bindings)
+    if settings.domains:
+        evaluators["domain"] = DomainSignals(settings.domains)
     return evaluators

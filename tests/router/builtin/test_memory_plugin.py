@@ -1,0 +1,153 @@
+"""The plugin's switches: what recalls, what is stored, and what a finished turn hands over."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from memrouter.config.memory import SqliteSettings
+from memrouter.config.settings import Settings
+from memrouter.embeddings.hashing import HashEmbedder
+from memrouter.memory.reflection.reflection_algorithms import ReflectionAlgorithms
+from memrouter.memory.retrieval.retrieve import Retriever
+from memrouter.memory.retrieval.words import Analyzer
+from memrouter.memory.retrieval.working_set import WorkingSet
+from memrouter.memory.service import MemoryService
+from memrouter.memory.storing.drafts import MemoryDraft
+from memrouter.memory.storing.writer import FinishedTurn
+from memrouter.models.memory import MemoryRecord, Scope, Trust
+from memrouter.models.turn import Identity, MemoryStatus, Reply, Turn
+from memrouter.observability.metrics import Metrics
+from memrouter.router.builtin.memory_plugin import MemoryRecall
+from memrouter.router.builtin.memory_policies import RoutePolicies
+from memrouter.stores.sqlite.store import SqliteStore
+from memrouter.testing.clock import ManualClock
+from memrouter.testing.turns import chat_turn
+
+QUESTION = "What is my canary called, please?"
+REPLY = Reply("Your canary is called Figaro, as you told me.", status=200, complete=True)
+CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
+
+
+class Words:
+    """Weighs a memory by its words."""
+
+    def at_most(self, record: MemoryRecord) -> int:
+        return self.count(record)
+
+    def count(self, record: MemoryRecord) -> int:
+        return len(record.content.split())
+
+
+class Desk:
+    """A plugin over a real store, and what it handed over."""
+
+    def __init__(self, service: MemoryService, plugin: MemoryRecall, finished: list[FinishedTurn]) -> None:
+        self.service = service
+        self.plugin = plugin
+        self.finished = finished
+
+    async def chat(self, *messages: object, decision: str = "", auto_store: bool | None = None) -> Turn:
+        turn = chat_turn(*(messages or (QUESTION,)), identity=Identity("anna"), decision=decision)
+        turn.auto_store = auto_store
+        await self.plugin.before_upstream(turn)
+        await self.plugin.after_response(turn, REPLY)
+        return turn
+
+
+@asynccontextmanager
+async def open_desk(folder: Path, *, route: dict[str, Any] | None = None, **memory: Any) -> AsyncIterator[Desk]:
+    decision = {"name": "own", "plugins": [{"type": "memory", "configuration": route or {}}]}
+    settings = Settings.model_validate({"routing": {"decisions": [decision]}, "global": {"stores": {"memory": memory}}})
+    clock, embedder, finished = ManualClock(), HashEmbedder(64), list[FinishedTurn]()
+    store = await SqliteStore.open(
+        SqliteSettings(path=str(folder / "m.db"), synchronous="normal"), dimension=64, embedding_model="hash-64"
+    )
+    retriever = Retriever(
+        store=store,
+        embedder=embedder,
+        working_set=WorkingSet(max_bytes=1 << 20),
+        analyzer=Analyzer(),
+        clock=clock,
+        scan_limit=100,
+    )
+    service = MemoryService.configured(
+        settings.memory, store=store, embedder=embedder, retriever=retriever, clock=clock, rng=Random(1)
+    )
+    policies = RoutePolicies(
+        settings.memory,
+        settings.routing.decisions,
+        default_threshold=0.5,
+        algorithms=ReflectionAlgorithms(),
+        weigher=Words(),
+    )
+    plugin = MemoryRecall(
+        service=service,
+        policies=policies,
+        metrics=Metrics(),
+        clock=clock,
+        max_seconds=5,
+        rewriter=None,
+        store=finished.append,
+        count=lambda scope, ids: None,
+    )
+    await service.remember(Scope("anna"), [MemoryDraft("My canary is called Figaro.")])
+    try:
+        yield Desk(service, plugin, finished)
+    finally:
+        await store.aclose()
+
+
+def status(turn: Turn) -> tuple[MemoryStatus, str]:
+    assert turn.memory is not None
+    return turn.memory.status, turn.memory.reason
+
+
+async def test_recall_and_saving_are_switched_apart_for_all_routes(tmp_path: Path) -> None:
+    async with open_desk(tmp_path, recall=False) as desk:
+        assert status(await desk.chat()) == (MemoryStatus.POLICY_BLOCKED, "recall_off")
+        assert len(desk.finished) == 1
+
+
+async def test_a_route_switches_recall_for_itself(tmp_path: Path) -> None:
+    async with open_desk(tmp_path, recall=False, route={"recall": True, "auto_store": False}) as desk:
+        assert status(await desk.chat())[0] is MemoryStatus.POLICY_BLOCKED
+        assert status(await desk.chat(decision="own"))[0] is MemoryStatus.USED
+        assert len(desk.finished) == 1
+
+
+async def test_recall_is_switched_for_one_user_and_saving_goes_on(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        await desk.service.switches.set("anna", recall=False)
+        turn = await desk.chat()
+        assert status(turn) == (MemoryStatus.POLICY_BLOCKED, "user")
+        assert turn.draft.render() == turn.request.body
+        assert len(desk.finished) == 1
+        await desk.service.switches.set("anna", recall=True)
+        assert status(await desk.chat())[0] is MemoryStatus.USED
+
+
+async def test_a_client_can_say_of_one_turn_whether_it_is_stored(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        await desk.chat(auto_store=False)
+        assert desk.finished == []
+        await desk.chat(auto_store=True)
+        assert len(desk.finished) == 1
+
+
+async def test_tool_output_is_handed_over_only_where_the_route_says_so(tmp_path: Path) -> None:
+    asked = (QUESTION, CALL, {"role": "tool", "content": "bird: Figaro"})
+    async with open_desk(tmp_path, route={"store_tool_output": True}) as desk:
+        await desk.chat(*asked)
+        await desk.chat(*asked, decision="own")
+        plain, with_tools = desk.finished
+        assert [draft.trust for draft in plain.drafts] == [Trust.DIRECT_USER]
+        assert [(draft.trust, draft.content) for draft in with_tools.drafts[1:]] == [(Trust.TOOL, "bird: Figaro")]
+
+
+async def test_a_finished_turn_knows_when_its_request_came(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        turn = await desk.chat()
+        assert [finished.begun_at for finished in desk.finished] == [turn.begun_at]
+        assert turn.begun_at == ManualClock().ms
