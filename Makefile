@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-valkey serve test check bench-valkey bench-transfer clean
+.PHONY: help install demo demo-valkey serve test check bench-valkey bench-transfer bench-upkeep clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ bench-valkey: install ## Measure the Valkey store beside the raw commands
 
 bench-transfer: install ## Measure how fast memories move between the stores
 	$(BIN)/python -m benchmarks.transfer $(ARGS)
+
+bench-upkeep: install ## Measure pruning and consolidation, and retrieval beside them
+	$(BIN)/python -m benchmarks.upkeep $(ARGS)
 
 clean: ## Remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

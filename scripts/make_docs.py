@@ -22,12 +22,6 @@ from memrouter.observability.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
 
-NOT_IN_EFFECT: Mapping[str, str] = {
-    "global.stores.memory.quality_scoring": "nothing is pruned in this version",
-    "global.stores.memory.consolidation": "nothing is consolidated in this version",
-}
-"""Sections that are checked but that nothing reads in this version, by their dotted path, each with the reason."""
-
 _MEMORY = "global.stores.memory"
 MEANINGS: Mapping[str, str] = {
     "version": "Version of the file format.",
@@ -183,8 +177,6 @@ def _variant(model: type[Section], item: Shape, path: str) -> Iterator[tuple[typ
 def _page_section(section: type[Section], paths: list[str], rows: list[str]) -> str:
     lines = [f"### {', '.join(f'`{path}`' if path else 'Top level' for path in paths)}", ""]
     lines.append(_sentence(section.__doc__ or ""))
-    if paths[0] in NOT_IN_EFFECT:
-        lines += ["", f"**Without effect: {NOT_IN_EFFECT[paths[0]]}.** The keys are checked and otherwise ignored."]
     if rows:
         lines += ["", "| key | default | allowed | meaning |", "|---|---|---|---|", *rows]
     if section.foreign_keys:

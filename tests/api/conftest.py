@@ -11,12 +11,13 @@ import pytest
 from fastapi import FastAPI
 
 from memrouter.api.access import AccessMiddleware
-from memrouter.api.auth import Authenticator
+from memrouter.api.caller import Access
 from memrouter.api.errors import install
+from memrouter.api.identity.trusted_header import TrustedHeaderAuthenticator
 from memrouter.api.memories import memory_routes
 from memrouter.api.memory_search import MemorySearch
+from memrouter.config.auth import AuthSettings
 from memrouter.config.memory import MemoryLimits, MemorySettings, SqliteSettings
-from memrouter.config.settings import AuthSettings
 from memrouter.embeddings.hashing import HashEmbedder
 from memrouter.embeddings.tokens import TokenCounter
 from memrouter.memory.reflection.item_weight import ItemWeight
@@ -26,7 +27,6 @@ from memrouter.memory.retrieval.retrieve import Retriever
 from memrouter.memory.retrieval.words import Analyzer
 from memrouter.memory.retrieval.working_set import WorkingSet
 from memrouter.memory.service import MemoryService
-from memrouter.memory.storing.ids import IdFactory
 from memrouter.observability.metrics import Metrics
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.sqlite.store import SqliteStore
@@ -68,8 +68,8 @@ def service(store: MemoryStore, clock: ManualClock) -> MemoryService:
         clock=clock,
         scan_limit=1000,
     )
-    return MemoryService(
-        store=store, embedder=embedder, retriever=retriever, clock=clock, ids=IdFactory(clock, Random(7))
+    return MemoryService.configured(
+        SETTINGS, store=store, embedder=embedder, retriever=retriever, clock=clock, rng=Random(7)
     )
 
 
@@ -104,11 +104,17 @@ def reflection() -> ReflectionFilter:
 
 
 @pytest.fixture
-def build(bare_app: FastAPI, clock: ManualClock, reflection: ReflectionFilter) -> Build:
+def access(clock: ManualClock) -> Access:
+    """Believes the identity headers, as by default."""
+    return Access(TrustedHeaderAuthenticator(AuthSettings(), clock=clock), settings=AuthSettings())
+
+
+@pytest.fixture
+def build(bare_app: FastAPI, clock: ManualClock, reflection: ReflectionFilter, access: Access) -> Build:
     def built(service: MemoryService | None) -> FastAPI:
         routes = memory_routes(
             service=service,
-            authenticator=Authenticator(AuthSettings(), clock=clock),
+            access=access,
             settings=SETTINGS,
             search=MemorySearch(
                 settings=SETTINGS, default_threshold=0.6, reflection=reflection, analyzer=Analyzer(), clock=clock

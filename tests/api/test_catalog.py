@@ -7,6 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from memrouter.api.caller import Access
 from memrouter.api.catalog import catalog_routes
 from memrouter.api.readiness import Check, Readiness
 from memrouter.errors import StoreUnavailable
@@ -41,6 +42,7 @@ async def client(
     clock: ManualClock,
     store_part: Broken,
     cache_part: Broken,
+    access: Access,
 ) -> AsyncIterator[httpx.AsyncClient]:
     checks = [Check("store", store_part.probe), Check("cache", cache_part.probe, required=False)]
     bare_app.include_router(
@@ -49,6 +51,7 @@ async def client(
             readiness=Readiness(checks, clock=clock),
             metrics=metrics,
             clock=clock,
+            access=access,
         )
     )
     async with connect(bare_app) as opened:

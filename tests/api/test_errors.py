@@ -17,11 +17,13 @@ from memrouter.errors import (
     BodyTooLarge,
     DamagedData,
     EmbeddingError,
+    Forbidden,
     InvalidRequest,
     MemoryConflict,
     MemrouterError,
     NotFound,
     Overloaded,
+    RateLimited,
     SchemaMismatch,
     StoreError,
     StoreUnavailable,
@@ -39,6 +41,8 @@ EXPECTED = [
     (InvalidRequest("no", param="f"), 400, "invalid_request_error", "invalid_request"),
     (InvalidRequest("no", code="invalid_json"), 400, "invalid_request_error", "invalid_json"),
     (Unauthenticated("who"), 401, "authentication_error", "unauthenticated"),
+    (Forbidden("not you"), 403, "permission_error", "forbidden"),
+    (RateLimited("slowly", retry_after=3), 429, "rate_limit_error", "rate_limit_exceeded"),
     (NotFound("gone"), 404, "invalid_request_error", "not_found"),
     (UnknownModel("which"), 404, "invalid_request_error", "model_not_found"),
     (MemoryConflict(["a"]), 409, "invalid_request_error", "memory_conflict"),
@@ -65,6 +69,13 @@ def test_each_error_has_its_status_type_and_code(error: MemrouterError, status: 
     else:
         assert str(error) not in body["message"], "such a message may name hosts and files behind the router"
         assert "r1" in body["message"]
+
+
+def test_errors_of_identity_and_limits_say_what_to_do_in_a_header() -> None:
+    refused = error_response(Unauthenticated("who", challenge='Bearer realm="memrouter"'))
+    assert refused.headers["www-authenticate"] == 'Bearer realm="memrouter"'
+    assert "www-authenticate" not in error_response(Unauthenticated("who")).headers
+    assert error_response(RateLimited("slowly", retry_after=3)).headers["retry-after"] == "3"
 
 
 def test_no_error_that_can_reach_a_client_is_without_a_rule() -> None:

@@ -12,10 +12,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from memrouter.api.auth import Authenticator
+from memrouter.api.caller import Access
 from memrouter.api.memory_transfer import memory_transfer_routes
 from memrouter.config.memory import MemoryLimits
-from memrouter.config.settings import AuthSettings
 from memrouter.embeddings.hashing import HashEmbedder
 from memrouter.memory.service import MemoryService
 from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Trust
@@ -35,14 +34,20 @@ Build = Callable[[MemoryService | None], FastAPI]
 
 
 @pytest.fixture
-def transfer(store: MemoryStore, clock: ManualClock) -> OwnTransfer:
-    return OwnTransfer(store=store, embedder=HashEmbedder(64), clock=clock)
+def transfer(store: MemoryStore, clock: ManualClock, service: MemoryService) -> OwnTransfer:
+    return OwnTransfer(
+        store=store,
+        embedder=HashEmbedder(64),
+        clock=clock,
+        screen=service.gate.admission.screen,
+        trim=service.gate.trim,
+        require_saving=service.switches.require_saving,
+    )
 
 
 @pytest.fixture
-def app(bare_app: FastAPI, build: Build, service: MemoryService, transfer: OwnTransfer, clock: ManualClock) -> FastAPI:
-    authenticator = Authenticator(AuthSettings(), clock=clock)
-    bare_app.include_router(memory_transfer_routes(transfer=transfer, authenticator=authenticator, limits=LIMITS))
+def app(bare_app: FastAPI, build: Build, service: MemoryService, transfer: OwnTransfer, access: Access) -> FastAPI:
+    bare_app.include_router(memory_transfer_routes(transfer=transfer, access=access, limits=LIMITS))
     return build(service)
 
 
@@ -127,7 +132,7 @@ async def test_a_file_raises_no_trust_and_nothing_in_it_comes_from_the_future(
     lines = list(map(json.loads, (await client.get(EXPORT, headers=ALICE)).text.splitlines()[:-1]))
     ahead = clock.ms + 3_600_000
     lies = {"trust": "direct_user", "created_at": ahead, "updated_at": ahead, "last_accessed": ahead}
-    forged = [lines[0], lines[1] | lies, lines[1] | lies | {"id": "new"}]
+    forged = [lines[0], lines[1] | lies, lines[1] | lies | {"id": "new", "content": "another one"}]
     reply = await client.post(IMPORT, params={"merge": merge}, content=resealed(forged), headers=ALICE)
     assert reply.json()["refused"] == 0, reply.text
     found = {record["id"]: record for record in await kept(store, "alice")}
@@ -244,7 +249,7 @@ async def test_a_body_over_the_limit_is_refused_before_and_while_it_is_read(
     async def long() -> AsyncIterator[bytes]:
         yield first
         for number in range(1000):
-            yield lines[0].replace(records[0].id.encode(), b"n%d" % number)
+            yield lines[0].replace(records[0].id.encode(), b"n%d" % number).replace(b"likes tea", b"likes %d" % number)
 
     assert fault(await client.post(IMPORT, content=endless(), headers=ALICE), 422)["param"] == "line 3"
     error = fault(await client.post(IMPORT, content=long(), headers=ALICE), 413)
@@ -270,9 +275,8 @@ async def test_nobody_gets_and_brings_nothing(client: httpx.AsyncClient) -> None
     assert fault(await client.post(IMPORT, content=b""), 401)["code"] == "unauthenticated"
 
 
-async def test_switched_off_memory_is_said(bare_app: FastAPI, connect: Connect, clock: ManualClock) -> None:
-    authenticator = Authenticator(AuthSettings(), clock=clock)
-    bare_app.include_router(memory_transfer_routes(transfer=None, authenticator=authenticator, limits=LIMITS))
+async def test_switched_off_memory_is_said(bare_app: FastAPI, connect: Connect, access: Access) -> None:
+    bare_app.include_router(memory_transfer_routes(transfer=None, access=access, limits=LIMITS))
     async with connect(bare_app) as client:
         assert fault(await client.get(EXPORT, headers=ALICE), 404)["code"] == "memory_disabled"
 

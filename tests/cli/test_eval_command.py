@@ -87,9 +87,33 @@ def test_isolation_prints_counts_and_exits_with_0_where_it_holds() -> None:
     assert (report["store"], report["holds"], report["isolation"]["foreign"]) == ("sqlite", True, 0)
 
 
+def test_gate_prints_precision_and_recall_by_kind_and_outcome() -> None:
+    result = run("gate", "--each", "5", "--misses", "1")
+    assert result.exit_code == 0
+    for text in ("what became of each kind of turn", "system_prompt", "quarantined", "precision", "recall"):
+        assert text in result.stdout
+    report = json.loads(run("gate", "--each", "5", "--half", "tuning", "--json").stdout)
+    assert (report["file"], report["half"]) == (None, "tuning")
+    assert {row["outcome"] for row in report["gate"]["outcomes"]} == {"junk", "quarantined", "redacted", "kept"}
+    assert all(row["cases"] >= 5 for row in report["gate"]["kinds"])
+
+
+def test_gate_measures_the_configured_rules_on_a_file(tmp_path: Path) -> None:
+    cases = tmp_path / "cases.json"
+    cases.write_text(
+        '[{"kind": "secret", "wanted": "quarantined", "text": "Bluebird is a project of ours, due in May."}]'
+    )
+    config = tmp_path / "router.yaml"
+    config.write_text("global: {stores: {memory: {quarantine: {patterns: [Bluebird]}}}}\n")
+    for args, right in (((), 0), (("--config", str(config)), 1)):
+        report = json.loads(run("gate", str(cases), *args, "--json").stdout)
+        assert (report["file"], report["gate"]["kinds"][0]["right"]) == ("cases.json", right)
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
+        (("gate", "absent.json"), "absent.json: cannot be read"),
         (("locomo", "absent.json"), "absent.json: cannot be read (No such file or directory)"),
         (("locomo", "--k", "5,x"), "--k takes numbers from 1 to 1000"),
         (("locomo", "--k", "0"), "--k takes numbers from 1 to 1000"),

@@ -1,6 +1,7 @@
 import random
 from pathlib import Path
 
+from memrouter.api.app import create_app
 from memrouter.cli.serve import _uvicorn_config
 from memrouter.config.load import load_settings
 from memrouter.runtime import Runtime
@@ -21,6 +22,7 @@ async def test_idle_connections_outlive_those_of_proxies(tmp_path: Path) -> None
     ).settings
     runtime = await Runtime.open(settings, env={}, clock=ManualClock(), rng=random.Random(1))
     try:
-        assert _uvicorn_config(runtime, settings.listeners[0]).timeout_keep_alive > LONGEST_IDLE
+        app = create_app(runtime, settings.listeners[0])
+        assert _uvicorn_config(runtime, app).timeout_keep_alive > LONGEST_IDLE
     finally:
         await runtime.aclose()

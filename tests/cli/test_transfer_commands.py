@@ -116,7 +116,7 @@ def test_a_store_moves_into_another_bit_by_bit(router: Router, other: Router, tm
     assert imported["sha256"] == exported["sha256"]
     assert other.kept() == router.kept() == named(RECORDS)
     again = other.run("import", tmp_path / name)
-    assert "read 22 = added 0 + replaced 0 + kept 22 + left out 0 + refused 0" in again.stdout
+    assert "read 22 = added 0 + replaced 0 + kept 22 + left out 0 + duplicates 0 + refused 0" in again.stdout
 
 
 def test_stdout_and_stdin_are_files_too(router: Router, other: Router, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_vectors_of_another_model_are_made_anew_and_that_is_said(router: Router,
 
 def test_the_schema_is_printed(router: Router) -> None:
     result = CliRunner().invoke(app, ["export", "--schema"])
-    assert json.loads(result.stdout)["title"] == "memrouter-memories, version 1"
+    assert json.loads(result.stdout)["title"] == "memrouter-memories, version 2"
 
 
 def test_what_cannot_be_done_is_one_clear_line(router: Router, other: Router, tmp_path: Path) -> None:

@@ -98,13 +98,6 @@ def test_words_of_the_generator_belong_to_keys_that_exist(make_docs: ModuleType)
     assert set(make_docs.MEANINGS) <= make_docs.key_paths()
 
 
-@pytest.mark.parametrize("section", ["quality_scoring", "consolidation"])
-def test_sections_said_to_be_without_effect_are_read_nowhere(section: str, make_docs: ModuleType) -> None:
-    assert f"global.stores.memory.{section}" in make_docs.NOT_IN_EFFECT
-    readers = [path for path in PACKAGE.rglob("*.py") if f".{section}" in text_of(path) and "config" not in path.parts]
-    assert readers == []
-
-
 def test_every_error_code_is_in_the_api_page_beside_its_status() -> None:
     rows = [line for line in text_of(DOCS / "api.md").splitlines() if re.match(r"\| \d{3}", line)]
     for rule in (*_RULES.values(), _UNEXPECTED):

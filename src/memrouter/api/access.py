@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memrouter.api.errors import CLIENT_CLOSED_REQUEST, error_kind, error_response, log_error
 from memrouter.clock import Clock
+from memrouter.jobs.traffic import Traffic
 from memrouter.observability.logs import bind_request_id, release_request_id
 from memrouter.observability.metrics import Metrics
 
@@ -35,10 +36,20 @@ class AccessMiddleware:
         metrics: Where requests are counted.
         clock: Times them.
         ids: Makes a new request id.
+        traffic: Is told of each request, for work that can wait.
     """
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, clock: Clock, ids: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        clock: Clock,
+        ids: Callable[[], str],
+        traffic: Traffic | None = None,
+    ) -> None:
         self._app = app
+        self._traffic = traffic or Traffic()
         self._metrics = metrics
         self._clock = clock
         self._ids = ids
@@ -53,14 +64,15 @@ class AccessMiddleware:
         token = bind_request_id(request_id)
         exchange = _Exchange(scope, send, self._metrics, self._clock, request_id)
         try:
-            await self._serve(exchange, receive)
+            with self._traffic.request():
+                await self._serve(exchange, receive)
         finally:
             exchange.record()
             release_request_id(token)
 
     async def _serve(self, exchange: "_Exchange", receive: Receive) -> None:
         try:
-            await self._app(exchange.scope, receive, exchange.send)
+            await self._app(exchange.scope, exchange.counting(receive), exchange.send)
         except asyncio.CancelledError:
             exchange.status = exchange.status or CLIENT_CLOSED_REQUEST
             raise
@@ -87,6 +99,18 @@ class _Exchange:
         self._begun = clock.monotonic()
         self._memory_status = ""
         self._recorded = False
+
+    def counting(self, receive: Receive) -> Receive:
+        """Return ``receive`` that charges the body to whoever was admitted; see ``memrouter.api.caller``."""
+
+        async def received() -> Message:
+            message = await receive()
+            charge = self.scope["state"].get("charge")
+            if charge is not None and message["type"] == "http.request":
+                charge(len(message.get("body", b"")))
+            return message
+
+        return received
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,31 +1,136 @@
 """Puts the routes together for one listener. No module-level app: every call makes a new one."""
 
+import logging
 import uuid
+from typing import Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from memrouter import __version__
 from memrouter.api.access import AccessMiddleware
-from memrouter.api.auth import Authenticator
+from memrouter.api.caller import Access
 from memrouter.api.catalog import catalog_routes
 from memrouter.api.chat import ChatEndpoint, chat_routes
 from memrouter.api.errors import install
+from memrouter.api.exchange import ChatExchange
+from memrouter.api.identity.advice import identity_advice
+from memrouter.api.identity.factory import open_authenticator
+from memrouter.api.limits import CallerLimits
 from memrouter.api.memories import memory_routes
 from memrouter.api.memory_search import MemorySearch
 from memrouter.api.memory_transfer import memory_transfer_routes
+from memrouter.api.messages.endpoint import MessagesEndpoint, messages_routes
 from memrouter.api.readiness import Check, Readiness
+from memrouter.api.responses.chains import ResponseChains
+from memrouter.api.responses.endpoint import ResponsesEndpoint, responses_routes
+from memrouter.api.upkeep import upkeep_routes
+from memrouter.config.limits import CorsSettings
 from memrouter.config.settings import Listener
-from memrouter.errors import Overloaded
+from memrouter.errors import MissingExtra, Overloaded
 from memrouter.runtime import Runtime
 
+logger = logging.getLogger(__name__)
 
-def create_app(runtime: Runtime, listener: Listener) -> FastAPI:
-    """Return the ASGI application of one listener.
+EXPOSED_HEADERS: Final = (
+    "request-id",
+    "retry-after",
+    "x-memory-count",
+    "x-memory-latency-ms",
+    "x-memory-status",
+    "x-request-id",
+    "x-router-overhead-ms",
+    "x-vsr-selected-decision",
+    "x-vsr-selected-model",
+)
+"""Headers of answers that a web page of an allowed origin may read."""
+
+
+def open_access(runtime: Runtime) -> Access:
+    """Return what decides who may come in; closed with the runtime.
+
+    Raises:
+        ConfigError: Keys cannot be had as configured.
+    """
+    settings = runtime.settings.global_
+    access = Access(
+        open_authenticator(settings.auth, state=runtime.state, clock=runtime.clock),
+        settings=settings.auth,
+        limits=CallerLimits(settings.limits, metrics=runtime.metrics, clock=runtime.clock),
+    )
+    runtime.on_close(access.aclose)
+    return access
+
+
+def create_app(runtime: Runtime, listener: Listener, *, access: Access | None = None) -> FastAPI:
+    """Return the ASGI application of one listener; what its operator should know about identity is logged.
 
     Args:
         runtime: The router; opened and closed by the caller.
         listener: Its timeout holds for this application's upstream calls.
+        access: Decides who may come in; listeners of one process share it. None for one of its own.
+
+    Raises:
+        ConfigError: Keys cannot be had as configured.
     """
+    access = access or open_access(runtime)
+    app = _bare_app(runtime, listener)
+    server = runtime.settings.global_.server
+    exchange = ChatExchange(
+        pipeline=runtime.pipeline, metrics=runtime.metrics, clock=runtime.clock, max_silence=listener.timeout
+    )
+    chat = ChatEndpoint(exchange=exchange, access=access, max_body_bytes=server.max_body_bytes)
+    app.include_router(chat_routes(chat, access))
+    app.include_router(responses_routes(_responses(runtime, exchange, access), access))
+    messages = MessagesEndpoint(
+        exchange=exchange,
+        access=access,
+        tokens=runtime.tokens,
+        rng=runtime.rng,
+        max_body_bytes=server.max_body_bytes,
+    )
+    app.include_router(messages_routes(messages, access))
+    app.include_router(
+        memory_transfer_routes(transfer=runtime.transfer, access=access, limits=runtime.settings.memory.limits)
+    )
+    app.include_router(
+        upkeep_routes(
+            upkeep=runtime.upkeep,
+            access=access,
+            most=runtime.settings.memory.consolidation.max_groups,
+            max_body_bytes=server.max_body_bytes,
+        )
+    )
+    app.include_router(_memories(runtime, access))
+    if runtime.settings.global_.mcp.enabled:
+        app.include_router(_mcp(runtime, access))
+    app.include_router(_catalog(runtime, access, _checks(runtime, access)))
+    return app
+
+
+def create_mcp_app(runtime: Runtime, listener: Listener, *, access: Access) -> FastAPI:
+    """Return the ASGI application of a listener that serves MCP and no models.
+
+    Args:
+        runtime: As for ``create_app``.
+        listener: What its operator should know about identity is logged.
+        access: As for ``create_app``.
+
+    Raises:
+        ConfigError: Memory is switched off.
+        MissingExtra: The SDK is not installed.
+    """
+    app = _bare_app(runtime, listener)
+    app.include_router(_mcp(runtime, access))
+    checks = [check for check in _checks(runtime, access) if check.name != "upstream"]
+    app.include_router(_catalog(runtime, access, checks))
+    return app
+
+
+def _bare_app(runtime: Runtime, listener: Listener) -> FastAPI:
+    """Return an application without routes; what its operator should know about identity is logged."""
+    for advice in identity_advice(runtime.settings, listener):
+        logger.warning("%s", advice)
     app = FastAPI(
         title="memrouter",
         version=__version__,
@@ -33,59 +138,96 @@ def create_app(runtime: Runtime, listener: Listener) -> FastAPI:
         redoc_url=None,
     )
     install(app, metrics=runtime.metrics)
+    _allow_origins(app, runtime.settings.global_.server.cors)
     app.add_middleware(
-        AccessMiddleware, metrics=runtime.metrics, clock=runtime.clock, ids=lambda: f"req_{uuid.uuid4().hex}"
-    )
-    server = runtime.settings.global_.server
-    authenticator = Authenticator(runtime.settings.global_.auth, clock=runtime.clock)
-    chat = ChatEndpoint(
-        pipeline=runtime.pipeline,
-        authenticator=authenticator,
+        AccessMiddleware,
         metrics=runtime.metrics,
         clock=runtime.clock,
-        max_body_bytes=server.max_body_bytes,
-        max_silence=listener.timeout,
-    )
-    app.include_router(chat_routes(chat))
-    app.include_router(
-        memory_transfer_routes(
-            transfer=runtime.transfer, authenticator=authenticator, limits=runtime.settings.memory.limits
-        )
-    )
-    app.include_router(
-        memory_routes(
-            service=runtime.memory,
-            authenticator=authenticator,
-            settings=runtime.settings.memory,
-            search=MemorySearch(
-                settings=runtime.settings.memory,
-                default_threshold=runtime.default_threshold,
-                reflection=runtime.reflection,
-                analyzer=runtime.analyzer,
-                clock=runtime.clock,
-            ),
-            max_body_bytes=server.max_body_bytes,
-        )
-    )
-    app.include_router(
-        catalog_routes(
-            model_names=runtime.catalog.names,
-            readiness=Readiness(_checks(runtime), clock=runtime.clock),
-            metrics=runtime.metrics,
-            clock=runtime.clock,
-            migration=runtime.migration,
-        )
+        ids=lambda: f"req_{uuid.uuid4().hex}",
+        traffic=runtime.traffic,
     )
     return app
 
 
-def _checks(runtime: Runtime) -> list[Check]:
+def _catalog(runtime: Runtime, access: Access, checks: list[Check]) -> APIRouter:
+    return catalog_routes(
+        model_names=runtime.catalog.names,
+        readiness=Readiness(checks, clock=runtime.clock),
+        metrics=runtime.metrics,
+        clock=runtime.clock,
+        access=access,
+        migration=runtime.migration,
+    )
+
+
+def _responses(runtime: Runtime, exchange: ChatExchange, access: Access) -> ResponsesEndpoint:
+    settings, state = runtime.settings.global_.services.response_api, runtime.state
+    chains = None
+    if settings.enabled and state is not None:
+        chains = ResponseChains(
+            state,
+            clock=runtime.clock,
+            ttl_seconds=settings.ttl_seconds,
+            max_response_bytes=settings.max_response_bytes,
+            max_chain_bytes=settings.max_chain_bytes,
+        )
+    return ResponsesEndpoint(
+        exchange=exchange,
+        access=access,
+        chains=chains,
+        rng=runtime.rng,
+        max_body_bytes=runtime.settings.global_.server.max_body_bytes,
+    )
+
+
+def _memories(runtime: Runtime, access: Access) -> APIRouter:
+    settings = runtime.settings.memory
+    return memory_routes(
+        service=runtime.memory,
+        access=access,
+        settings=settings,
+        search=MemorySearch(
+            settings=settings,
+            default_threshold=runtime.default_threshold,
+            reflection=runtime.reflection,
+            analyzer=runtime.analyzer,
+            clock=runtime.clock,
+        ),
+        max_body_bytes=runtime.settings.global_.server.max_body_bytes,
+    )
+
+
+def _mcp(runtime: Runtime, access: Access) -> APIRouter:
+    try:
+        from memrouter.api.mcp import McpEndpoint, mcp_routes
+    except ImportError:
+        raise MissingExtra("global.mcp.enabled", "mcp") from None
+    server = runtime.settings.global_.server
+    endpoint = McpEndpoint(
+        runtime, access, allow_origins=server.cors.allow_origins, max_body_bytes=server.max_body_bytes
+    )
+    return mcp_routes(endpoint)
+
+
+def _allow_origins(app: FastAPI, cors: CorsSettings) -> None:
+    if cors.allow_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=cors.allow_origins,
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+        )
+
+
+def _checks(runtime: Runtime, access: Access) -> list[Check]:
     async def accepting() -> None:
         if runtime.stopping:
             raise Overloaded("the router is shutting down")
 
     checks = [
         Check("accepting_requests", accepting),
+        Check("identity", access.check, required=False),
         Check("memory_store", runtime.check_store, required=False),
         Check("embedder", runtime.check_embedder, required=False),
         Check("upstream", runtime.upstream.check, required=False),

@@ -7,9 +7,12 @@ from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from memrouter.api.errors import ErrorBody
+from memrouter.api.caller import Access
+from memrouter.api.errors import CALLER_ERRORS, ErrorBody
+from memrouter.api.messages.models import VERSION_HEADER, AnthropicModel, AnthropicModels, models_page
 from memrouter.api.readiness import Readiness, Status, overall
 from memrouter.clock import Clock
 from memrouter.errors import UnknownModel
@@ -75,6 +78,7 @@ def catalog_routes(
     readiness: Readiness,
     metrics: Metrics,
     clock: Clock,
+    access: Access,
     migration: LiveMigration | None = None,
 ) -> APIRouter:
     """Return the routes.
@@ -84,19 +88,36 @@ def catalog_routes(
         readiness: Says whether the router can serve.
         metrics: What ``/metrics`` shows.
         clock: Read once, for the models' ``created``.
+        access: Says who may see models and metrics.
         migration: The move to another store, which ``/ready`` tells of.
     """
     router = APIRouter()
     created = clock.now_ms() // 1000
 
-    @router.get("/v1/models", tags=["chat"], summary="List models")
-    async def list_models() -> ModelList:
+    @router.get(
+        "/v1/models", tags=["chat"], summary="List models", responses=CALLER_ERRORS, dependencies=access.security()
+    )
+    async def list_models(request: Request) -> ModelList | AnthropicModels:
+        """In OpenAI's form; in Anthropic's, page by page, where the request has the header `anthropic-version`."""
+        await access.admit_to_models(request)
+        if VERSION_HEADER in request.headers:
+            return models_page(model_names(), request.query_params, created=created)
         return ModelList(data=[ModelCard(id=name, created=created) for name in model_names()])
 
-    @router.get("/v1/models/{name:path}", tags=["chat"], summary="Show a model", responses={404: {"model": ErrorBody}})
-    async def show_model(name: str) -> ModelCard:
+    @router.get(
+        "/v1/models/{name:path}",
+        tags=["chat"],
+        summary="Show a model",
+        responses={404: {"model": ErrorBody}, **CALLER_ERRORS},
+        dependencies=access.security(),
+    )
+    async def show_model(request: Request, name: str) -> ModelCard | AnthropicModel:
+        """In OpenAI's form; in Anthropic's where the request has the header `anthropic-version`."""
+        await access.admit_to_models(request)
         if name not in model_names():
             raise UnknownModel("no such model; GET /v1/models lists them", param="model")
+        if VERSION_HEADER in request.headers:
+            return AnthropicModel.of(name, created=created)
         return ModelCard(id=name, created=created)
 
     @router.get("/health", tags=["operation"], summary="Whether the process is alive")
@@ -120,8 +141,16 @@ def catalog_routes(
         body = report.model_dump(mode="json", exclude_none=True)
         return JSONResponse(body, 503 if report.status == "failed" else 200)
 
-    @router.get("/metrics", tags=["operation"], summary="Metrics for Prometheus", response_class=Response)
-    async def show_metrics() -> Response:
+    @router.get(
+        "/metrics",
+        tags=["operation"],
+        summary="Metrics for Prometheus",
+        response_class=Response,
+        responses=CALLER_ERRORS if access.protects_metrics else {},
+        dependencies=access.security() if access.protects_metrics else [],
+    )
+    async def show_metrics(request: Request) -> Response:
+        await access.admit_to_metrics(request)
         return Response(await asyncio.to_thread(metrics.render), media_type=METRICS_CONTENT_TYPE)
 
     return router

@@ -23,11 +23,13 @@ from memrouter.errors import (
     BodyTooLarge,
     DamagedData,
     EmbeddingError,
+    Forbidden,
     InvalidRequest,
     MemoryConflict,
     MemrouterError,
     NotFound,
     Overloaded,
+    RateLimited,
     RequestError,
     StoreError,
     StoreUnavailable,
@@ -52,7 +54,8 @@ class ErrorDetail(BaseModel):
 
     message: str
     type: str
-    """``invalid_request_error``, ``authentication_error`` or ``server_error``."""
+    """``invalid_request_error``, ``authentication_error``, ``permission_error``, ``rate_limit_error`` or
+    ``server_error``."""
     code: str
     """Stable word for programs."""
     param: str | None
@@ -63,6 +66,14 @@ class ErrorBody(BaseModel):
     """The body of every error."""
 
     error: ErrorDetail
+
+
+CALLER_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    401: {"model": ErrorBody, "description": "Nobody is identified, or a credential is not believed"},
+    403: {"model": ErrorBody, "description": "The caller may not do this"},
+    429: {"model": ErrorBody, "description": "The caller asks too often; `retry-after` says when to try again"},
+}
+"""What every route that asks who is calling may answer, for its description."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,8 @@ _RULES: Final[Mapping[type[BaseException], _Rule]] = {
     DamagedData: _Rule(422, "invalid_request_error", "damaged_data", _CLOSE),
     InvalidRequest: _Rule(400, "invalid_request_error", "invalid_request"),
     Unauthenticated: _Rule(401, "authentication_error", "unauthenticated"),
+    Forbidden: _Rule(403, "permission_error", "forbidden"),
+    RateLimited: _Rule(429, "rate_limit_error", "rate_limit_exceeded"),
     NotFound: _Rule(404, "invalid_request_error", "not_found"),
     UnknownModel: _Rule(404, "invalid_request_error", "model_not_found"),
     MemoryConflict: _Rule(409, "invalid_request_error", "memory_conflict"),
@@ -132,8 +145,15 @@ def error_response(
     """Return the answer for an error, with ``headers`` added to those that belong to its status."""
     rule = _rule(error)
     return JSONResponse(
-        error_body(error, request_id=request_id), rule.status, headers={**rule.headers, **(headers or {})}
+        error_body(error, request_id=request_id),
+        rule.status,
+        headers={**rule.headers, **_own_headers(error), **(headers or {})},
     )
+
+
+def error_status(error: BaseException) -> int:
+    """Return the HTTP status of an error."""
+    return _rule(error).status
 
 
 def error_kind(error: BaseException) -> str:
@@ -178,6 +198,13 @@ def install(app: FastAPI, *, metrics: Metrics) -> None:
     app.add_exception_handler(ClientDisconnect, on_error)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
+
+
+def _own_headers(error: BaseException) -> dict[str, str]:
+    """Return the headers that say what to do about an error."""
+    if isinstance(error, Unauthenticated) and error.challenge:
+        return {"www-authenticate": error.challenge}
+    return {"retry-after": str(error.retry_after)} if isinstance(error, RateLimited) else {}
 
 
 def _rule(error: BaseException) -> _Rule:

@@ -1,17 +1,18 @@
 """``/v1/memory``: a user's own memories, to look at, add, find, change and delete. Thin over the memory service."""
 
 import asyncio
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Security
+from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 
-from memrouter.api.auth import Authenticator
 from memrouter.api.body import THREAD_FROM_BYTES, decode_json, describe_body, read_body, read_form
-from memrouter.api.caller import identity_scheme, memory_off, own_scope
-from memrouter.api.errors import ErrorBody
-from memrouter.api.memory_forms import DeleteParams, ListParams, MemoryChange, NewMemories, NewMemory, Search
+from memrouter.api.caller import Access
+from memrouter.api.memory_access import MEMORY_ERRORS, OwnMemories, checked_id, refuse_query
+from memrouter.api.memory_conversations import DeleteParams, ListParams, named_conversation
+from memrouter.api.memory_corrections import correction_routes
+from memrouter.api.memory_forms import MemoryChange, NewMemories, NewMemory, Search
 from memrouter.api.memory_search import MemorySearch
 from memrouter.api.memory_views import (
     AddedMemories,
@@ -26,17 +27,8 @@ from memrouter.api.memory_views import (
 from memrouter.config.memory import MemorySettings
 from memrouter.errors import InvalidRequest
 from memrouter.memory.service import MemoryService
-from memrouter.models.memory import MAX_ID_CHARS, Scope
 
 DEFAULT_PAGE: Final = 20
-
-_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    400: {"model": ErrorBody, "description": "A field is wrong; `param` names it"},
-    401: {"model": ErrorBody, "description": "Nobody is identified"},
-    404: {"model": ErrorBody, "description": "Absent, someone else's, or memory is switched off"},
-    503: {"model": ErrorBody, "description": "The memory store or the embedder cannot serve now"},
-    "default": {"model": ErrorBody, "description": "Any other error"},
-}
 
 
 class _Shape(msgspec.Struct):
@@ -49,31 +41,23 @@ class MemoryEndpoints:
     """The routes' functions.
 
     Args:
-        service: None where memory is switched off.
-        authenticator: Says whose memories are meant.
+        own: Whose memories are meant.
         settings: Limits.
         search: Finds.
         max_body_bytes: Largest body that is read.
     """
 
     def __init__(
-        self,
-        *,
-        service: MemoryService | None,
-        authenticator: Authenticator,
-        settings: MemorySettings,
-        search: MemorySearch,
-        max_body_bytes: int,
+        self, own: OwnMemories, *, settings: MemorySettings, search: MemorySearch, max_body_bytes: int
     ) -> None:
-        self._service = service
-        self._authenticator = authenticator
+        self._open = own.open
         self._settings = settings
         self._search = search
         self._max_body_bytes = max_body_bytes
 
     async def list_page(self, request: Request, params: Annotated[ListParams, Query()]) -> MemoryPage:
         """Newest first. `total` counts all pages; pass `next_cursor` as `cursor` for the next one."""
-        service, scope = self._open(request)
+        service, scope = await self._open(request)
         most = self._settings.limits.list_page
         limit = min(DEFAULT_PAGE, most) if params.limit is None else _at_most(params.limit, most, "limit")
         page = await service.list(
@@ -81,95 +65,93 @@ class MemoryEndpoints:
             types=params.types,
             limit=limit,
             cursor=params.cursor,
+            conversation_id=await named_conversation(service, scope, params),
             include_superseded=params.include_superseded,
+            quarantined=params.quarantined,
         )
-        return MemoryPage(
-            memories=[MemoryView.of(record) for record in page.records],
-            total=page.total,
-            limit=limit,
-            next_cursor=page.next.encode() if page.next else None,
-        )
+        return MemoryPage.of(page, limit=limit)
 
     async def add(self, request: Request) -> AddedMemories:
-        """One memory, or several as `{"memories": [...]}`. What is remembered already is returned, not added again."""
-        service, scope = self._open(request)
+        """One memory, or several as `{"memories": [...]}`. What is remembered already is returned, not added again.
+
+        `outcomes` tells what became of each. Where nothing may be kept, the answer is an error.
+        """
+        service, scope = await self._open(request)
         body = await read_body(request, self._max_body_bytes)
         new = _decode_new(body) if len(body) < THREAD_FROM_BYTES else await asyncio.to_thread(_decode_new, body)
         _at_most(len(new), self._settings.limits.add_batch, "memories")
-        records = await service.remember(scope, [memory.draft() for memory in new])
-        return AddedMemories(memories=[MemoryView.of(record) for record in records])
+        return AddedMemories.of(await service.offer(scope, [memory.draft() for memory in new]))
 
     async def show(self, request: Request, memory_id: str) -> MemoryView:
         """Superseded memories are shown too; an expired one is gone."""
-        service, scope = self._open(request)
-        return MemoryView.of(await service.get(scope, _checked_id(memory_id)))
+        service, scope = await self._open(request)
+        return MemoryView.of(await service.get(scope, checked_id(memory_id)))
 
     async def change(self, request: Request, memory_id: str) -> MemoryView:
         """Changed content gets a new vector."""
-        service, scope = self._open(request)
+        service, scope = await self._open(request)
         form = await read_form(request, MemoryChange, self._max_body_bytes)
-        return MemoryView.of(await service.edit(scope, _checked_id(memory_id), form.edit()))
+        return MemoryView.of(await service.edit(scope, checked_id(memory_id), form.edit()))
 
     async def delete(self, request: Request, memory_id: str) -> Deleted:
         """Removed for good, from every index."""
-        service, scope = self._open(request)
-        await service.forget(scope, _checked_id(memory_id))
+        service, scope = await self._open(request)
+        await service.forget(scope, checked_id(memory_id))
         return Deleted(message="Memory deleted successfully")
 
     async def delete_all(self, request: Request, params: Annotated[DeleteParams, Query()]) -> DeletedMany:
-        """Removes all of the caller's memories in this project, or those of the given types."""
-        service, scope = self._open(request)
-        if not params.receipt:
+        """Removes all of the caller's memories in this project, those of the given types, or of one conversation.
+
+        What a conversation left goes with what was made of it, and turns of it that wait to be stored are dropped.
+        """
+        service, scope = await self._open(request)
+        conversation = await named_conversation(service, scope, params)
+        if conversation is not None and params.type:
+            raise InvalidRequest("type: a conversation is deleted whole; leave it out", param="type")
+        if conversation is not None:
+            receipt = await service.erase_conversation(scope, conversation)
+        elif params.receipt:
+            receipt = await service.erase(scope, params.types)
+        else:
             count = await service.forget_all(scope, params.types)
             return DeletedMany(message=f"Deleted {count} memories", deleted=count)
-        receipt = await service.erase(scope, params.types)
-        return DeletedMany(
-            message=f"Deleted {receipt.count} memories", deleted=receipt.count, receipt=ReceiptView.of(receipt)
-        )
+        shown = ReceiptView.of(receipt) if params.receipt else None
+        return DeletedMany(message=f"Deleted {receipt.count} memories", deleted=receipt.count, receipt=shown)
 
     async def search(self, request: Request) -> SearchResult:
         """As the router searches for a chat request, before its reflection filter; does not count as an access."""
-        service, scope = self._open(request)
+        service, scope = await self._open(request)
         form = await read_form(request, Search, self._max_body_bytes)
         return await self._search.run(service, scope, form)
 
     async def stats(self, request: Request) -> Stats:
         """Counts of what is visible: neither superseded nor expired."""
-        service, scope = self._open(request)
+        service, scope = await self._open(request)
         return Stats.of(await service.stats(scope))
-
-    def _open(self, request: Request) -> tuple[MemoryService, Scope]:
-        """Return the service and whose memories are meant.
-
-        Raises:
-            Unauthenticated: No trusted party says who is calling.
-            NotFound: Memory is switched off.
-        """
-        scope = own_scope(request, self._authenticator)
-        if self._service is None:
-            raise memory_off()
-        return self._service, scope
 
 
 def memory_routes(
     *,
     service: MemoryService | None,
-    authenticator: Authenticator,
+    access: Access,
     settings: MemorySettings,
     search: MemorySearch,
     max_body_bytes: int,
 ) -> APIRouter:
-    """Return the routes; the arguments are those of ``MemoryEndpoints``."""
-    end = MemoryEndpoints(
-        service=service,
-        authenticator=authenticator,
-        settings=settings,
-        search=search,
-        max_body_bytes=max_body_bytes,
-    )
-    identity = Security(identity_scheme(authenticator))
-    router = APIRouter(tags=["memory"], dependencies=[identity], responses=_ERRORS)
-    bare = [Depends(_refuse_query)]
+    """Return the routes.
+
+    Args:
+        service: None where memory is switched off.
+        access: Says whose memories are meant.
+        settings: As for ``MemoryEndpoints``.
+        search: As for ``MemoryEndpoints``.
+        max_body_bytes: As for ``MemoryEndpoints``.
+    """
+    own = OwnMemories(service, access)
+    end = MemoryEndpoints(own, settings=settings, search=search, max_body_bytes=max_body_bytes)
+    router = APIRouter(tags=["memory"], dependencies=access.security(), responses=MEMORY_ERRORS)
+    router.include_router(correction_routes(own, max_body_bytes=max_body_bytes))
+    bare = [Depends(refuse_query)]
     everything, one = "/v1/memory", "/v1/memory/{memory_id:path}"
     add = router.add_api_route
     add(everything, end.list_page, methods=["GET"], summary="List memories")
@@ -177,7 +159,7 @@ def memory_routes(
         everything,
         end.delete_all,
         methods=["DELETE"],
-        summary="Delete all memories, or those of some types",
+        summary="Delete all memories, those of some types, or of a conversation",
         response_model_exclude_none=True,
     )
     add(
@@ -217,19 +199,6 @@ def _decode_new(body: bytes) -> list[NewMemory]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         many = False  # Not an object: the form says what is wrong.
     return decode_json(body, NewMemories).memories if many else [decode_json(body, NewMemory)]
-
-
-async def _refuse_query(request: Request) -> None:
-    """Refuse query parameters on a route that has none; somebody may expect ``user_id`` to mean something."""
-    for name in request.query_params:
-        param = name[:MAX_ID_CHARS]
-        raise InvalidRequest(f"{param}: unknown query parameter; remove it", code="unknown_field", param=param)
-
-
-def _checked_id(memory_id: str) -> str:
-    if len(memory_id) > MAX_ID_CHARS:
-        raise InvalidRequest(f"a memory id has at most {MAX_ID_CHARS} characters", param="id")
-    return memory_id
 
 
 def _at_most(value: int, most: int, param: str) -> int:

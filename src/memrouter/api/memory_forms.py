@@ -4,15 +4,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
+from msgspec import UNSET
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from memrouter.errors import InvalidRequest
 from memrouter.memory.storing.drafts import MAX_TIME_MS, MemoryDraft, MemoryEdit, check_content
-from memrouter.models.memory import MemoryType, Source, Trust, check_identity
+from memrouter.models.memory import MemoryRecord, MemoryType, Source, Trust, check_identity
 
 MAX_QUERY_CHARS: Final = 16_384
 NEVER_MS: Final = MAX_TIME_MS
-"""An expiry in the last millisecond of the year 9999 stands for none: an edit cannot take an expiry away otherwise."""
+"""An expiry in the last millisecond of the year 9999 is shown as none: edits of earlier versions wrote it so."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -83,24 +84,6 @@ class TypeParams(Input):
         return frozenset(self.type or MemoryType)
 
 
-class DeleteParams(TypeParams):
-    """Query parameters of deleting many."""
-
-    receipt: bool = False
-    """Whether the answer proves which memories went."""
-
-
-class ListParams(TypeParams):
-    """Query parameters of the list."""
-
-    limit: int | None = Field(default=None, ge=1)
-    """Most memories on the page; 20 unless the server allows fewer."""
-    cursor: str | None = Field(default=None, max_length=256)
-    """``next_cursor`` of the page before."""
-    include_superseded: bool = False
-    """Whether memories that were replaced by newer ones are listed too."""
-
-
 class NewMemory(_Form):
     """A memory to add; its owner is the caller."""
 
@@ -131,8 +114,39 @@ class NewMemory(_Form):
         )
 
 
+class Replacement(_Form):
+    """What is to stand in the place of a memory; type, importance and expiry are the old one's unless given."""
+
+    content: Content
+    """1 to 16,384 bytes of UTF-8 without control characters other than line end and tab."""
+    type: MemoryType | None = None
+    trust: Trust = Trust.DIRECT_USER
+    """Whose words these are."""
+    importance: Fraction | None = None
+    conversation_id: Name | None = None
+    turn_index: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    role: Name | None = None
+    expires_at: AwareDatetime | None = None
+    """RFC 3339, in the future; null for never."""
+
+    def draft_for(self, old: MemoryRecord) -> MemoryDraft:
+        """Return the memory as the service takes it."""
+        keeps_expiry = "expires_at" not in self.model_fields_set
+        return MemoryDraft(
+            content=self.content,
+            type=self.type or old.type,
+            source=Source.API,
+            trust=self.trust,
+            importance=old.importance if self.importance is None else self.importance,
+            conversation_id=self.conversation_id,
+            turn_index=self.turn_index,
+            role=self.role,
+            expires_at=old.expires_at if keeps_expiry else _milliseconds(self.expires_at),
+        )
+
+
 class NewMemories(_Form):
-    """Memories to add, all or none of them."""
+    """Memories to add. A malformed one refuses all; one that must not be kept is dropped, and the others are stored."""
 
     memories: list[NewMemory] = Field(min_length=1)
 
@@ -145,13 +159,19 @@ class MemoryChange(_Form):
     importance: Fraction | None = None
     expires_at: AwareDatetime | None = None
     """RFC 3339, in the future; null takes an expiry away."""
+    pinned: bool | None = None
+    """Whether it stays whatever is pruned, evicted or merged."""
 
     def edit(self) -> MemoryEdit:
         """Return the change as the service takes it."""
-        expiry = _milliseconds(self.expires_at)
-        if expiry is None and "expires_at" in self.model_fields_set:
-            expiry = NEVER_MS
-        return MemoryEdit(content=self.content, type=self.type, importance=self.importance, expires_at=expiry)
+        expiry = _milliseconds(self.expires_at) if "expires_at" in self.model_fields_set else UNSET
+        return MemoryEdit(
+            content=self.content,
+            type=self.type,
+            importance=self.importance,
+            expires_at=expiry,
+            pinned=self.pinned,
+        )
 
 
 class Search(_Form):

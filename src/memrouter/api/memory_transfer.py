@@ -2,15 +2,14 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Security
+from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 
-from memrouter.api.auth import Authenticator
 from memrouter.api.body import BodyStream
-from memrouter.api.caller import identity_scheme, memory_off, own_scope
-from memrouter.api.errors import ErrorBody
+from memrouter.api.caller import Access, memory_off
+from memrouter.api.errors import CALLER_ERRORS, ErrorBody
 from memrouter.api.memory_forms import Input, Name
 from memrouter.config.memory import MemoryLimits
 from memrouter.errors import BodyTooLarge, DamagedData, InvalidRequest
@@ -22,7 +21,7 @@ from memrouter.transfer.report import ImportReport, Outcomes
 
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     400: {"model": ErrorBody, "description": "A query parameter or header is wrong; `param` names it"},
-    401: {"model": ErrorBody, "description": "Nobody is identified"},
+    **CALLER_ERRORS,
     404: {"model": ErrorBody, "description": "Memory is switched off"},
     503: {"model": ErrorBody, "description": "The memory store or the embedder cannot serve now"},
     "default": {"model": ErrorBody, "description": "Any other error"},
@@ -63,7 +62,7 @@ class RefusalView(BaseModel):
 
 
 class ImportResult(BaseModel):
-    """What became of the memories; the first five add up to ``read``."""
+    """What became of the memories; the first six add up to ``read``."""
 
     added: int
     replaced: int
@@ -71,13 +70,19 @@ class ImportResult(BaseModel):
     """Passed over: the memory of the same id that was there stays."""
     refused: int
     left_out: int
+    duplicates: int
+    """Passed over: the same text is there under another id."""
     read: int
     reembedded: int
     """How many of them got a new vector from their text."""
     mended: int
-    """How many of them were cut, or freed of control characters."""
+    """How many of them were cut, or freed of control characters or secrets."""
     renamed: int
     """How many of them got a new id."""
+    quarantined: int
+    """How many of them are kept apart: they look like instructions to the model."""
+    evicted: int
+    """How many memories left, since there were more than ``max_memories_per_user``."""
     refusals: list[RefusalView] = Field(description="The first 20")
     sha256: str
     """As in the trailer."""
@@ -93,18 +98,18 @@ class MemoryTransferEndpoints:
 
     Args:
         transfer: None where memory is switched off.
-        authenticator: Says whose memories are meant.
+        access: Says whose memories are meant.
         limits: Bounds of an import.
     """
 
-    def __init__(self, *, transfer: OwnTransfer | None, authenticator: Authenticator, limits: MemoryLimits) -> None:
+    def __init__(self, *, transfer: OwnTransfer | None, access: Access, limits: MemoryLimits) -> None:
         self._transfer = transfer
-        self._authenticator = authenticator
+        self._access = access
         self._limits = limits
 
     async def export(self, request: Request, params: Annotated[ExportParams, Query()]) -> StreamingResponse:
         """All of the caller's memories with every field, superseded and expired ones too, one JSON object a line."""
-        transfer, scope = self._open(request)
+        transfer, scope = await self._open(request)
         lines = await transfer.export(scope.user_id, project_id=params.project_id, vectors=params.vectors)
         headers = {"content-disposition": 'attachment; filename="memories.ndjson"', "cache-control": "no-store"}
         return StreamingResponse(lines, media_type=MEDIA_TYPE, headers=headers)
@@ -114,7 +119,7 @@ class MemoryTransferEndpoints:
 
         Nothing from the first damaged line on is imported; the error names the line.
         """
-        transfer, scope = self._open(request)
+        transfer, scope = await self._open(request)
         if request.headers.get("content-encoding", "identity") != "identity":
             raise InvalidRequest(
                 "content-encoding: send the lines as they are", code="invalid_header", param="content-encoding"
@@ -137,20 +142,17 @@ class MemoryTransferEndpoints:
             raise DamagedData(report.damaged_line, f"{report.damage}; {_so_far(done)}")
         return ImportResult.of(report)
 
-    def _open(self, request: Request) -> tuple[OwnTransfer, Scope]:
-        scope = own_scope(request, self._authenticator)
+    async def _open(self, request: Request) -> tuple[OwnTransfer, Scope]:
+        scope = await self._access.own_scope(request)
         if self._transfer is None:
             raise memory_off()
         return self._transfer, scope
 
 
-def memory_transfer_routes(
-    *, transfer: OwnTransfer | None, authenticator: Authenticator, limits: MemoryLimits
-) -> APIRouter:
+def memory_transfer_routes(*, transfer: OwnTransfer | None, access: Access, limits: MemoryLimits) -> APIRouter:
     """Return the routes, which belong before those of single memories; arguments as ``MemoryTransferEndpoints``."""
-    end = MemoryTransferEndpoints(transfer=transfer, authenticator=authenticator, limits=limits)
-    identity = Security(identity_scheme(authenticator))
-    router = APIRouter(tags=["memory"], dependencies=[identity], responses=_ERRORS)
+    end = MemoryTransferEndpoints(transfer=transfer, access=access, limits=limits)
+    router = APIRouter(tags=["memory"], dependencies=access.security(), responses=_ERRORS)
     router.add_api_route(
         "/v1/memory/export",
         end.export,

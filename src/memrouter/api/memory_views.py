@@ -1,5 +1,6 @@
 """What the memory routes give: memories, scores and figures as clients see them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
@@ -8,10 +9,12 @@ from pydantic import BaseModel, PlainSerializer
 from memrouter.api.memory_forms import NEVER_MS
 from memrouter.memory.hits import Hit
 from memrouter.memory.retrieval.explain import Candidate, Explanation, NearMiss
+from memrouter.memory.storing.deposit import Fate, Outcome
 from memrouter.memory.storing.drafts import MAX_TIME_MS
 from memrouter.memory.storing.erasure import Receipt
+from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import MemoryRecord, MemoryType, Source, Trust
-from memrouter.stores.query import ScopeStats
+from memrouter.stores.query import Page, ScopeStats
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,6 +49,12 @@ class MemoryView(BaseModel):
     turn_index: int | None
     role: str | None
     superseded_by: str | None
+    quarantine: str | None
+    """The rule for which it is kept apart and never injected; null where it is not."""
+    pinned: bool
+    """Whether it stays whatever is pruned."""
+    links: list[str]
+    """Ids of the memories that it was made from."""
     embedding_model: str
 
     @classmethod
@@ -100,11 +109,81 @@ class MemoryPage(BaseModel):
     next_cursor: str | None
     """Pass it as ``cursor`` for the next page; null on the last one."""
 
+    @classmethod
+    def of(cls, page: Page, *, limit: int) -> "MemoryPage":
+        """Return the view of a page."""
+        return cls(
+            memories=[MemoryView.of(record) for record in page.records],
+            total=page.total,
+            limit=limit,
+            next_cursor=page.next.encode() if page.next else None,
+        )
+
+
+class OutcomeView(BaseModel):
+    """What became of one memory that was to be added."""
+
+    outcome: Fate
+    """``known``: it was remembered already; ``quarantined``: kept apart and not recalled; ``dropped``: not kept."""
+    reason: str | None
+    """Why it was dropped, how it was known, or the rule of the quarantine."""
+    id: str | None
+    """The memory that holds it; null where it was dropped."""
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> "OutcomeView":
+        """Return the view of an outcome."""
+        record = outcome.record
+        return cls(outcome=outcome.fate, reason=outcome.reason, id=None if record is None else record.id)
+
 
 class AddedMemories(BaseModel):
-    """The memories that now hold what was added, in the order of the request."""
+    """What became of memories that were to be added."""
 
     memories: list[MemoryView]
+    """Those that hold what was kept, in the order of the request."""
+    outcomes: list[OutcomeView]
+    """One for each memory of the request, in its order."""
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> "AddedMemories":
+        """Return the view of outcomes."""
+        return cls(
+            memories=[MemoryView.of(outcome.record) for outcome in outcomes if outcome.record is not None],
+            outcomes=[OutcomeView.of(outcome) for outcome in outcomes],
+        )
+
+
+class HistoryEntryView(BaseModel):
+    """One thing that happened to a memory."""
+
+    at: Moment
+    event: Event
+    actor: Actor
+    """Who or what did it."""
+    rule: str | None
+    """By which rule or why."""
+    ref: str | None
+    """Another memory, or a conversation, that has to do with it."""
+
+
+class HistoryView(BaseModel):
+    """What happened to a memory."""
+
+    id: str
+    history: list[HistoryEntryView]
+    """Oldest first, beginning with how it came to be written."""
+    chain: list[MemoryView]
+    """The memory with those that it replaced and those that replaced it, in the order of their creation."""
+
+    @classmethod
+    def of(cls, memory_id: str, entries: Sequence[HistoryEntry], chain: Sequence[MemoryRecord]) -> "HistoryView":
+        """Return the view of a history."""
+        return cls(
+            id=memory_id,
+            history=[HistoryEntryView.model_validate(entry, from_attributes=True) for entry in entries],
+            chain=[MemoryView.of(record) for record in chain],
+        )
 
 
 class NearMissView(BaseModel):

@@ -1,4 +1,4 @@
-"""Send an upstream answer on to the client as it comes, unchanged."""
+"""Send an upstream answer on to the client as it comes: unchanged, or translated for another API."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from memrouter.api.errors import error_body
 from memrouter.api.hangup import ClientGone, Hangup
+from memrouter.api.translation import Translation
 from memrouter.errors import UpstreamError
 from memrouter.models.turn import Reply
 from memrouter.upstream.base import UpstreamReply
@@ -20,7 +21,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class RelayResponse(Response):
-    """An ASGI response whose body is the upstream's, byte for byte, piece by piece.
+    """An ASGI response whose body is the upstream's, byte for byte, piece by piece, or made from it in the same pieces.
 
     Args:
         upstream: The answer; closed when the response ends, however it ends.
@@ -29,6 +30,8 @@ class RelayResponse(Response):
         hangup: Watches the client.
         reader: Reads along.
         finish: Called once with what was read, after the last byte or when the answer was cut off.
+        translation: Makes the answer from the upstream's; None relays it as it is.
+        closing: Awaited when the upstream's body is complete, before the last bytes are sent.
     """
 
     def __init__(
@@ -40,45 +43,77 @@ class RelayResponse(Response):
         hangup: Hangup,
         reader: ReplyReader,
         finish: Callable[[Reply], Awaitable[None]],
+        translation: Translation | None = None,
+        closing: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        headers = upstream.headers if translation is None else translation.start(upstream.status, upstream.headers)
         super().__init__(status_code=upstream.status)
-        self.raw_headers = [pair for pair in upstream.headers if pair[0] != b"date"] + list(extra_headers)
+        self.raw_headers = [pair for pair in headers if pair[0] != b"date"] + list(extra_headers)
         self._upstream = upstream
         self._request_id = request_id
         self._hangup = hangup
         self._reader = reader
         self._finish = finish
+        self._translation = translation
+        self._closing = closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send status, headers and body; stop the upstream when the client goes away."""
         complete = False
         try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if self._translation is None or not self._translation.waits:
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             complete = await self._hangup.guard(self._pump(send))
         except ClientGone:
             logger.info("client hung up; upstream call cancelled")
         finally:
             self._hangup.release()
             await self._upstream.aclose()
-            await self._finish(self._reader.reply(status=self.status_code, complete=complete))
+            await self._finish(self._reader.reply(status=self._upstream.status, complete=complete))
 
     async def _pump(self, send: Send) -> bool:
         try:
             async for chunk in self._upstream.chunks():
                 self._reader.feed(chunk)
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                body = chunk if self._translation is None else self._translation.feed(chunk)
+                if body:
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
         except UpstreamError as error:
             logger.warning("upstream broke off in the middle of its answer: %s", error)
             await self._break_off(error, send)
             return False
+        if self._translation is not None:
+            return await self._end(self._translation, send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return True
 
-    async def _break_off(self, error: UpstreamError, send: Send) -> None:
-        """Tell a streaming client what happened, and leave the answer without its end.
+    async def _end(self, translation: Translation, send: Send) -> bool:
+        rest = translation.end()
+        if self._closing is not None:
+            await self._closing()
+        if translation.waits:
+            await self._send_whole(translation, rest, send)
+        else:
+            await send({"type": "http.response.body", "body": rest, "more_body": False})
+        return translation.failure is None
 
-        The server then cuts the connection, which tells every other client that the answer is not whole.
+    async def _send_whole(self, translation: Translation, body: bytes, send: Send) -> None:
+        self.status_code = translation.status
+        headers = [*self.raw_headers, (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _break_off(self, error: UpstreamError, send: Send) -> None:
+        """Tell the client what happened; an answer that has begun is left without its end.
+
+        The server then cuts the connection, which tells every client that the answer is not whole.
         """
-        if self._reader.is_stream:
+        if self._translation is not None:
+            said = self._translation.broken(error, request_id=self._request_id)
+            if self._translation.waits:
+                await self._send_whole(self._translation, said, send)
+            else:
+                await send({"type": "http.response.body", "body": said, "more_body": True})
+        elif self._reader.is_stream:
             event = b"\n\ndata: " + msgspec.json.encode(error_body(error, request_id=self._request_id)) + b"\n\n"
             await send({"type": "http.response.body", "body": event, "more_body": True})

@@ -36,10 +36,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for other p
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """An open store and the embedder whose vectors it keeps."""
+    """An open store, the embedder whose vectors it keeps, and what was configured."""
 
     store: MemoryStore
     embedder: Embedder
+    settings: MemorySettings
 
 
 @asynccontextmanager
@@ -61,7 +62,7 @@ async def open_desk(config: Path | None, *, existing: bool, scratch: Path | None
         about = embedder.info
         store = await open_store(memory, dimension=about.dimension, embedding_model=about.model)
         try:
-            yield Desk(store, embedder)
+            yield Desk(store, embedder, memory)
         finally:
             await store.aclose()
     finally:
@@ -112,6 +113,28 @@ def show_report(facts: Mapping[str, object], lines: Sequence[str], *, as_json: b
 def config_name(config: Path | None) -> str:
     """Return how a problem names the configuration that it is in."""
     return "<configuration>" if config is None else str(config)
+
+
+def refuse_migration(memory: MemorySettings, config: Path | None, *, hint: str) -> None:
+    """Make sure that the memories are not about to move to another store.
+
+    Raises:
+        ConfigError: They are; ``hint`` says why that must be over first.
+    """
+    if memory.migration is None:
+        return
+    raise ConfigError(
+        [
+            ConfigProblem(
+                file=config_name(config),
+                line=None,
+                key="global.stores.memory.migration",
+                found="a live migration",
+                allowed="none meanwhile",
+                hint=f"Finish the migration first: {hint}",
+            )
+        ]
+    )
 
 
 def require_store(memory: MemorySettings, config: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""``memrouter eval``: measure retrieval, thresholds and isolation."""
+"""``memrouter eval``: measure retrieval, thresholds, isolation and the gate before storing."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 from rich.progress import Progress as Bars
 
 from memrouter.cli.desk import FAILED_EXIT, INCOMPLETE_EXIT, INTERRUPTED_EXIT, JsonOption
-from memrouter.cli.eval_tables import calibration_tables, isolation_tables, locomo_tables, noise_tables
+from memrouter.cli.eval_tables import calibration_tables, gate_tables, isolation_tables, locomo_tables, noise_tables
 from memrouter.clock import SystemClock
 from memrouter.config.load import load_settings
 from memrouter.doctor.findings import printable
@@ -28,17 +28,22 @@ from memrouter.evaluation.calibration import Calibration, find_threshold, gather
 from memrouter.evaluation.circumstances import Circumstances, circumstances
 from memrouter.evaluation.comparison import ArmReport, compare
 from memrouter.evaluation.conversations import DataSet, sampled, strata
+from memrouter.evaluation.gate import measure_gate
+from memrouter.evaluation.gate_corpus import Half, bundled_cases, read_cases
 from memrouter.evaluation.isolation import IsolationReport, probe_isolation
 from memrouter.evaluation.locomo import read_data_set, read_sample
 from memrouter.evaluation.noise import NoiseReport, measure_noise
 from memrouter.evaluation.off_topic import general_questions
 from memrouter.evaluation.trial import try_arms
 from memrouter.memory.policy import RecallPolicy, resolve_policy
+from memrouter.memory.screening.screen import Screen
 
 MAX_K = 1000
 _PIPE_WIDTH = 160
 
-eval_app = typer.Typer(no_args_is_help=True, help="Measure retrieval, thresholds and isolation. Works offline.")
+eval_app = typer.Typer(
+    no_args_is_help=True, help="Measure retrieval, thresholds, isolation and the gate. Works offline."
+)
 
 T = TypeVar("T")
 
@@ -205,6 +210,38 @@ def isolation(
     )
     if not report.holds:
         raise typer.Exit(INCOMPLETE_EXIT)
+
+
+@eval_app.command()
+def gate(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="Labelled cases, or conversations in LoCoMo's form; without, the bundled cases."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Configuration whose redaction and quarantine are measured.")
+    ] = None,
+    half: Annotated[Half, typer.Option(help="Which half of the bundled cases.")] = "test",
+    each: Annotated[int, typer.Option("--each", min=1, max=10_000, help="Most bundled cases of a kind.")] = 200,
+    misses: Annotated[int, typer.Option("--misses", min=0, help="Most texts of a kind to show that went wrong.")] = 0,
+    as_json: JsonOption = False,
+    seed: SeedOption = 0,
+) -> None:
+    """Measure how well junk, attacks and secrets are told from what is worth remembering.
+
+    Exit status: 0 measured, 2 not possible.
+    """
+    with _failing():
+        memory = load_settings(config, env=dict(os.environ)).settings.memory
+        cases = bundled_cases(half, each=each, seed=seed) if file is None else read_cases(file)
+        report = measure_gate(Screen(memory.redaction, memory.quarantine), cases, shown=misses)
+    _show(
+        {"file": None if file is None else file.name, "half": half if file is None else None, "gate": report},
+        gate_tables(report),
+        as_json=as_json,
+    )
 
 
 def _measured(

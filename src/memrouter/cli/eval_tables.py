@@ -4,17 +4,20 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from memrouter.doctor.findings import printable
 from memrouter.evaluation.bootstrap import Interval
 from memrouter.evaluation.calibration import Calibration, K, Point
 from memrouter.evaluation.circumstances import Circumstances
 from memrouter.evaluation.comparison import ArmReport, Latency
+from memrouter.evaluation.gate import OUTCOMES, GateReport
 from memrouter.evaluation.isolation import IsolationReport
 from memrouter.evaluation.noise import NoiseReport
 
 _CATEGORIES = {1: "several facts", 2: "time", 3: "inference", 4: "single fact"}
 _ROWS_APART = 0.01
+_SHOWN_CHARS = 140
 
 
 def locomo_tables(about: Circumstances, arms: Sequence[ArmReport]) -> Iterator[RenderableType]:
@@ -92,6 +95,22 @@ def isolation_tables(store: str, report: IsolationReport) -> Iterator[Renderable
         table.add_row(name, str(count))
     yield table
     yield "isolation holds" if report.holds else "ISOLATION DOES NOT HOLD"
+
+
+def gate_tables(report: GateReport) -> Iterator[RenderableType]:
+    """Yield what became of each kind of turn, how far each outcome can be relied on, and the texts that went wrong."""
+    table = _table("what became of each kind of turn", ["kind", "wanted", "cases", "as wanted", *OUTCOMES])
+    for kind in report.kinds:
+        counts = [str(kind.outcomes.get(outcome, "")) for outcome in OUTCOMES]
+        table.add_row(printable(kind.kind), kind.wanted, str(kind.cases), f"{kind.recall:.3f}", *counts)
+    yield table
+    table = _table("how far each outcome can be relied on", ["outcome", "wanted", "had", "precision", "recall"])
+    for row in report.outcomes:
+        table.add_row(row.outcome, str(row.wanted), str(row.had), f"{row.precision:.3f}", f"{row.recall:.3f}")
+    yield table
+    for kind in report.kinds:
+        for text in kind.wrong:
+            yield Text(f"{printable(kind.kind)} not {kind.wanted}: {printable(text)[:_SHOWN_CHARS]}")
 
 
 def _facts(about: Circumstances) -> str:

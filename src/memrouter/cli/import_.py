@@ -1,6 +1,7 @@
 """``memrouter import``: take memories from a file."""
 
 import hashlib
+import random
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,9 +12,12 @@ import typer
 
 from memrouter.cli.desk import INCOMPLETE_EXIT, ConfigOption, Desk, JsonOption, open_desk, run_to_end, show_report
 from memrouter.cli.progress import Bars
+from memrouter.clock import SystemClock
 from memrouter.errors import InvalidRequest
+from memrouter.memory.storing.write_gate import WriteGate
 from memrouter.stores.query import MergeMode
 from memrouter.transfer.files import is_gzip
+from memrouter.transfer.gate import ScreenedGate, storable
 from memrouter.transfer.import_file import FileImport, import_state
 from memrouter.transfer.importing import DEFAULT_BATCH, Importer
 from memrouter.transfer.owners import chosen_owners
@@ -42,6 +46,9 @@ def import_memories(
 ) -> None:
     """Bring in memories from a file that memrouter export wrote, with every field as it was.
 
+    Every memory is screened as one that is written: secrets are taken out, and what looks like an instruction to the
+    model is quarantined. What its owner has already is passed over, and nobody gets more than max_memories_per_user.
+
     The file is not believed: nothing from its first damaged line on is imported, and the line is named. Importing it
     again changes nothing more. Routers may serve meanwhile.
 
@@ -56,7 +63,7 @@ def import_memories(
             async with open_desk(config, existing=False, scratch=scratch) as desk:
                 options = _digest(str(desk.store.capabilities), config, merge, sorted(map_user or []), user)
                 with Bars() as bars:
-                    importer = Importer(desk.store, desk.embedder, mode=merge, batch=batch, dry_run=dry_run)
+                    importer = _importer(desk, mode=merge, batch=batch, dry_run=dry_run)
                     reading = _reading(importer, desk, claim, bars, file, options, noted=not dry_run)
                     return await reading.run(source, gzipped=is_gzip(file), resume=resume, dry_run=dry_run)
 
@@ -69,6 +76,25 @@ def import_memories(
         )
     if report.damage is not None or report.outcomes.refused or not report.outcomes.balanced:
         raise typer.Exit(INCOMPLETE_EXIT)
+
+
+def _importer(desk: Desk, *, mode: MergeMode, batch: int, dry_run: bool) -> Importer:
+    clock = SystemClock()
+    now = clock.now_ms()
+    gate = WriteGate.configured(
+        desk.settings, store=desk.store, embedder=desk.embedder, clock=clock, rng=random.Random()
+    )
+    screened = ScreenedGate(storable, gate.admission.screen, now=now, believed=True)
+    return Importer(
+        desk.store,
+        desk.embedder,
+        mode=mode,
+        gate=screened,
+        batch=batch,
+        dry_run=dry_run,
+        distinct_at=now,
+        trim=gate.trim,
+    )
 
 
 def _reading(
@@ -110,10 +136,15 @@ def _readable(report: ImportReport) -> list[str]:
         if report.dry_run
         else f"imported {done.read} memories",
         f"read {done.read} = {' + '.join(f'{name} {value}' for name, value in _parts(done))}",
-        f"embedded {done.reembedded}, mended {done.mended}, renamed {done.renamed}",
+        _further(done),
         *(f"refused: line {refusal.line}: {refusal.reason}" for refusal in done.refusals),
     ]
     return [*lines, f"sha256 {report.sha256}, as the trailer says"] if report.sha256 else lines
+
+
+def _further(done: Outcomes) -> str:
+    taken = f"embedded {done.reembedded}, mended {done.mended}, renamed {done.renamed}"
+    return f"{taken}, quarantined {done.quarantined}, evicted {done.evicted}"
 
 
 def _parts(done: Outcomes) -> list[tuple[str, int]]:
@@ -122,5 +153,6 @@ def _parts(done: Outcomes) -> list[tuple[str, int]]:
         ("replaced", done.replaced),
         ("kept", done.kept),
         ("left out", done.left_out),
+        ("duplicates", done.duplicates),
         ("refused", done.refused),
     ]

@@ -6,6 +6,7 @@ import typer
 
 from memrouter import __version__
 from memrouter.cli.config import config_app
+from memrouter.cli.consolidate import consolidate
 from memrouter.cli.demo import demo
 from memrouter.cli.desk import FAILED_EXIT
 from memrouter.cli.doctor import doctor
@@ -13,8 +14,11 @@ from memrouter.cli.eval import eval_app
 from memrouter.cli.export import export
 from memrouter.cli.import_ import import_memories
 from memrouter.cli.index import index_app
+from memrouter.cli.keys import keys_app
+from memrouter.cli.mcp import mcp
 from memrouter.cli.memory import memory_app
 from memrouter.cli.migrate import migrate
+from memrouter.cli.prune import prune
 from memrouter.cli.reindex import reindex
 from memrouter.cli.serve import serve
 
@@ -27,13 +31,17 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(demo)
 app.command()(doctor)
+app.command()(mcp)
 app.command()(export)
 app.command("import")(import_memories)
 app.command()(migrate)
+app.command()(prune)
+app.command()(consolidate)
 app.command()(reindex)
 app.add_typer(config_app, name="config")
 app.add_typer(eval_app, name="eval")
 app.add_typer(index_app, name="index")
+app.add_typer(keys_app, name="keys")
 app.add_typer(memory_app, name="memory")
 
 

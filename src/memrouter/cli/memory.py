@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from memrouter.api.memory_forms import Search
+from memrouter.cli.caller_headers import caller_headers
 from memrouter.cli.desk import ConfigOption, JsonOption, run_to_end
 from memrouter.cli.memory_desk import Answer, MemoryDesk, open_local, open_remote
 from memrouter.cli.memory_tables import MemoryTables
@@ -138,7 +139,7 @@ class _Place:
             raise typer.BadParameter("name the user whose memories are meant", param_hint="--user")
         if self.url is not None and self.config is not None:
             raise typer.BadParameter("a running router has a configuration of its own", param_hint="--config")
-        headers = self._headers()
+        headers = caller_headers(self.user, self.project, api_key=self.api_key, lines=self.header)
 
         async def work() -> Answer:
             if self.url is not None:
@@ -150,19 +151,6 @@ class _Place:
                 return await ask(local)
 
         return run_to_end(work, again="run the command again")
-
-    def _headers(self) -> dict[str, str]:
-        headers = {} if self.user is None else {"x-authz-user-id": self.user}
-        if self.project != DEFAULT_PROJECT:
-            headers["x-authz-project-id"] = self.project
-        if self.api_key:
-            headers["authorization"] = f"Bearer {self.api_key}"
-        for line in self.header:
-            name, colon, value = line.partition(":")
-            if not (colon and name.strip()):
-                raise typer.BadParameter(f"{line[:40]!r} is not NAME: VALUE", param_hint="--header")
-            headers[name.strip().lower()] = value.strip()
-        return headers
 
 
 def _print(answer: Answer, as_json: bool, show_table: Callable[[dict[str, Any]], None]) -> None:

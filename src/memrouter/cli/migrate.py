@@ -12,6 +12,7 @@ import typer
 
 from memrouter.cli.desk import INCOMPLETE_EXIT, JsonOption, open_desk, run_to_end, show_report
 from memrouter.cli.progress import Bars
+from memrouter.clock import SystemClock
 from memrouter.config.check_migration import store_place
 from memrouter.config.load import load_settings
 from memrouter.errors import InvalidRequest
@@ -67,6 +68,7 @@ def migrate(
                 right.embedder,
                 options=MigrateOptions(mode=merge, page=page, sample=sample, dry_run=dry_run),
                 rng=rng,
+                clock=SystemClock(),
                 progress=bars,
                 state=SideFile(state, MigrateState),
                 identity=identity,
@@ -98,6 +100,7 @@ def _readable(report: MigrateReport) -> list[str]:
         "dry run: nothing was written; this is what would happen" if proof is None else f"moved {done.read} memories",
         f"read {done.read} = {parts}",
         f"embedded {done.reembedded}, mended {done.mended}, renamed {done.renamed}",
+        f"facts beside the memories (keys, switches, reply chains): {report.facts} brought over",
         *(f"refused: memory {refusal.line}: {refusal.reason}" for refusal in done.refusals),
     ]
     return lines if proof is None else [*lines, *_proven(proof)]

@@ -9,13 +9,12 @@ from typing import Annotated
 
 import typer
 
-from memrouter.cli.desk import ConfigOption, JsonOption, config_name, run_to_end, show_report
+from memrouter.cli.desk import ConfigOption, JsonOption, refuse_migration, run_to_end, show_report
 from memrouter.cli.progress import Bars
 from memrouter.config.load import load_settings
 from memrouter.config.memory import MemorySettings
 from memrouter.embeddings.base import Embedder
 from memrouter.embeddings.named import open_named_embedder
-from memrouter.errors import ConfigError, ConfigProblem
 from memrouter.stores.embedding_space import EmbeddingSpace
 from memrouter.stores.reindexing import Reindexing, open_reindexing
 from memrouter.transfer.reindex import STEP, Reindex, ReindexReport
@@ -73,8 +72,7 @@ def reindex(
 @asynccontextmanager
 async def _desk(config: Path | None, name: str, dimension: int | None) -> AsyncIterator[_Desk]:
     memory = load_settings(config, env=os.environ).settings.memory
-    if memory.migration is not None:
-        raise ConfigError([_migrating(config)])
+    refuse_migration(memory, config, hint="both of its stores keep vectors of one model")
     named = await open_named_embedder(memory, name, env=os.environ, dimension=dimension)
     try:
         about = named.embedder.info
@@ -109,14 +107,3 @@ def _advice(memory: MemorySettings, word: str, dimension: int) -> str:
     if memory.store_dimension not in (None, dimension):
         settings += f" and {_SECTION}.{memory.effective_backend}.dimension: {dimension}"
     return f"now set {settings}, and restart every router that uses this store"
-
-
-def _migrating(config: Path | None) -> ConfigProblem:
-    return ConfigProblem(
-        file=config_name(config),
-        line=None,
-        key=f"{_SECTION}.migration",
-        found="a live migration",
-        allowed="none while vectors are made anew",
-        hint="Finish the migration first: both of its stores keep vectors of one model",
-    )

@@ -10,12 +10,14 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
-from memrouter.api.app import create_app
+from memrouter.api.app import create_app, open_access
+from memrouter.api.caller import Access
 from memrouter.clock import SystemClock
 from memrouter.config.load import load_settings
 from memrouter.config.settings import Listener, Settings
@@ -55,7 +57,7 @@ def serve(
     Without --config: memories in ./memrouter.db, 127.0.0.1:8888, and the models of --upstream.
     """
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_run(config, upstream, model or [], host, port))
     except MemrouterError as error:
         typer.echo(str(error), err=True)
@@ -70,11 +72,11 @@ async def _run(
         loaded = load_settings(None, env=os.environ, overrides=overrides)
     else:
         loaded = load_settings(config, env=os.environ)
-    settings = _with_address(loaded.settings, host, port)
+    settings = with_address(loaded.settings, host, port)
     configure_logging(settings.global_.server.log_level, sys.stderr)
     for warning in loaded.warnings:
         logger.warning("%s", warning)
-    await _serve(settings)
+    await serve_listeners(settings, create_app)
 
 
 async def _laptop_providers(upstream: str | None, models: list[str]) -> dict[str, Any]:
@@ -103,7 +105,8 @@ async def _laptop_providers(upstream: str | None, models: list[str]) -> dict[str
     return {"providers": {"models": [{"name": name, "backend_refs": [backend]} for name in names]}}
 
 
-def _with_address(settings: Settings, host: str | None, port: int | None) -> Settings:
+def with_address(settings: Settings, host: str | None, port: int | None) -> Settings:
+    """Return settings whose first listener is where the command line says."""
     first, *rest = settings.listeners
     moved = first.model_copy(
         update={key: value for key, value in (("address", host), ("port", port)) if value is not None}
@@ -111,7 +114,8 @@ def _with_address(settings: Settings, host: str | None, port: int | None) -> Set
     return settings.model_copy(update={"listeners": (moved, *rest)})
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the fastest event loop that is installed; None for Python's own."""
     try:
         import uvloop
     except ImportError:
@@ -119,22 +123,37 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(settings: Settings) -> None:
-    """Open everything, answer until a signal comes, then close in the opposite order."""
-    sockets = [_bind(listener) for listener in settings.listeners]
-    clock = SystemClock()
-    try:
-        runtime = await Runtime.open(settings, env=os.environ, clock=clock, rng=random.SystemRandom())
-    except BaseException:
-        for bound in sockets:
-            bound.close()
-        raise
-    servers = [_Server(_uvicorn_config(runtime, listener)) for listener in settings.listeners]
-    with _stopping(servers, runtime):
-        await asyncio.gather(
-            *(server.serve(sockets=[bound]) for server, bound in zip(servers, sockets, strict=True)),
-        )
-    await runtime.aclose()
+class MakeApp(Protocol):
+    """Makes what one listener serves."""
+
+    def __call__(self, runtime: Runtime, listener: Listener, *, access: Access) -> FastAPI:
+        """Return the application; see ``create_app``."""
+        ...
+
+
+async def serve_listeners(settings: Settings, make_app: MakeApp) -> None:
+    """Open everything, answer until a signal comes, then close in the opposite order.
+
+    Raises:
+        ConfigError: Something cannot be built as configured, or an address cannot be had.
+        StoreError: The memory store cannot be opened.
+    """
+    with contextlib.ExitStack() as bound:
+        sockets = [bound.enter_context(contextlib.closing(_bind(listener))) for listener in settings.listeners]
+        runtime = await Runtime.open(settings, env=os.environ, clock=SystemClock(), rng=random.SystemRandom())
+        try:
+            access = open_access(runtime)
+            servers = [
+                _Server(_uvicorn_config(runtime, make_app(runtime, listener, access=access)))
+                for listener in settings.listeners
+            ]
+            with _stopping(servers, runtime):
+                runtime.start_upkeep()
+                await asyncio.gather(
+                    *(server.serve(sockets=[listening]) for server, listening in zip(servers, sockets, strict=True)),
+                )
+        finally:
+            await runtime.aclose()
 
 
 class _Server(uvicorn.Server):
@@ -145,9 +164,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _uvicorn_config(runtime: Runtime, listener: Listener) -> uvicorn.Config:
+def _uvicorn_config(runtime: Runtime, app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(runtime, listener),
+        app,
         http="httptools",
         ws="none",
         lifespan="off",

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memrouter.api.auth import NOBODY, Authenticator
-from memrouter.config.settings import AuthSettings
+from memrouter.api.identity.authenticator import NOBODY
+from memrouter.api.identity.trusted_header import TrustedHeaderAuthenticator
+from memrouter.config.auth import AuthSettings
 from memrouter.errors import InvalidRequest
 from memrouter.models.turn import Identity
 from memrouter.testing.clock import ManualClock
@@ -18,66 +19,66 @@ PROJECT = b"x-authz-project-id"
 GROUPS = b"x-authz-user-groups"
 
 
-def authenticator(*proxies: str, clock: ManualClock | None = None) -> Authenticator:
+def authenticator(*proxies: str, clock: ManualClock | None = None) -> TrustedHeaderAuthenticator:
     settings = AuthSettings(trusted_proxies=proxies) if proxies else AuthSettings()
-    return Authenticator(settings, clock=clock or ManualClock())
+    return TrustedHeaderAuthenticator(settings, clock=clock or ManualClock())
 
 
-def test_a_trusted_proxy_names_user_project_and_groups() -> None:
+async def test_a_trusted_proxy_names_user_project_and_groups() -> None:
     headers = [(USER, b"alice"), (PROJECT, b"work"), (GROUPS, b" admins , staff,,"), (b"accept", b"*/*")]
     expected = Identity(user_id="alice", project_id="work", groups=("admins", "staff"))
-    assert authenticator().identify(headers, LOCAL) == expected
+    assert await authenticator().identify(headers, LOCAL) == expected
 
 
 @pytest.mark.parametrize("client", [("127.0.0.1", 1), ("127.9.9.9", 1), ("::1", 1), ("::ffff:127.0.0.1", 1)])
-def test_loopback_is_trusted_by_default(client: tuple[str, int]) -> None:
-    assert authenticator().identify([(USER, b"alice")], client).user_id == "alice"
+async def test_loopback_is_trusted_by_default(client: tuple[str, int]) -> None:
+    assert (await authenticator().identify([(USER, b"alice")], client)).user_id == "alice"
 
 
 @pytest.mark.parametrize(
     "client", [None, ("10.0.0.1", 1), ("::2", 1), ("::ffff:10.0.0.1", 1), ("testclient", 1), ("", 0), ("127.0.0.1 ", 1)]
 )
-def test_headers_from_elsewhere_are_ignored(client: tuple[str, int] | None) -> None:
+async def test_headers_from_elsewhere_are_ignored(client: tuple[str, int] | None) -> None:
     # Even what would be refused from a trusted party.
     headers = [(USER, b"alice"), (USER, b"\xff"), (PROJECT, b"x" * 300)]
-    assert authenticator().identify(headers, client) == NOBODY
+    assert await authenticator().identify(headers, client) == NOBODY
 
 
-def test_a_configured_network_is_trusted_and_loopback_no_more() -> None:
+async def test_a_configured_network_is_trusted_and_loopback_no_more() -> None:
     proxied = authenticator("10.1.0.0/16", "2001:db8::7")
-    assert proxied.identify([(USER, b"alice")], ("10.1.2.3", 1)).user_id == "alice"
-    assert proxied.identify([(USER, b"alice")], ("2001:db8::7", 1)).user_id == "alice"
-    assert proxied.identify([(USER, b"alice")], LOCAL) == NOBODY
+    assert (await proxied.identify([(USER, b"alice")], ("10.1.2.3", 1))).user_id == "alice"
+    assert (await proxied.identify([(USER, b"alice")], ("2001:db8::7", 1))).user_id == "alice"
+    assert await proxied.identify([(USER, b"alice")], LOCAL) == NOBODY
 
 
-def test_header_names_follow_the_configuration_in_any_case() -> None:
+async def test_header_names_follow_the_configuration_in_any_case() -> None:
     settings = AuthSettings(user_header="X-Forwarded-User")
-    identity = Authenticator(settings, clock=ManualClock()).identify(
+    identity = await TrustedHeaderAuthenticator(settings, clock=ManualClock()).identify(
         [(b"x-forwarded-user", b"alice"), (USER, b"mallory")], LOCAL
     )
     assert identity.user_id == "alice"
 
 
-def test_a_caller_without_identity_headers_is_nobody() -> None:
-    assert authenticator().identify([], LOCAL) == NOBODY
-    assert authenticator().identify([(USER, b""), (GROUPS, b"")], LOCAL) == NOBODY
+async def test_a_caller_without_identity_headers_is_nobody() -> None:
+    assert await authenticator().identify([], LOCAL) == NOBODY
+    assert await authenticator().identify([(USER, b""), (GROUPS, b"")], LOCAL) == NOBODY
 
 
 @pytest.mark.parametrize("header", [USER, PROJECT, GROUPS])
 @pytest.mark.parametrize(
     "value", [b"\xff\xfe", b"a\x00b", b"a\nb", b"a" * 257, "\u0085".encode(), "é".encode("latin-1")]
 )
-def test_an_impossible_identity_is_refused_by_header(header: bytes, value: bytes) -> None:
+async def test_an_impossible_identity_is_refused_by_header(header: bytes, value: bytes) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        authenticator().identify([(header, value)], LOCAL)
+        await authenticator().identify([(header, value)], LOCAL)
     assert caught.value.param == header.decode()
     assert "a" * 257 not in str(caught.value)
 
 
 @pytest.mark.parametrize("header", [USER, PROJECT, GROUPS])
-def test_a_header_given_twice_is_refused(header: bytes) -> None:
+async def test_a_header_given_twice_is_refused(header: bytes) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        authenticator().identify([(header, b"a"), (header, b"a")], LOCAL)
+        await authenticator().identify([(header, b"a"), (header, b"a")], LOCAL)
     assert caught.value.code == "duplicate_header"
     assert caught.value.param == header.decode()
 
@@ -85,33 +86,35 @@ def test_a_header_given_twice_is_refused(header: bytes) -> None:
 @pytest.mark.parametrize(
     "user", ["*", "a|b", "a,b", "User", "user", "'\"", "{x}", "ünï 🐈", "\u00e9", "e\u0301", "a" * 256]
 )
-def test_a_user_is_taken_letter_by_letter(user: str) -> None:
-    assert authenticator().identify([(USER, user.encode())], LOCAL).user_id == user
+async def test_a_user_is_taken_letter_by_letter(user: str) -> None:
+    assert (await authenticator().identify([(USER, user.encode())], LOCAL)).user_id == user
 
 
 @given(st.binary(max_size=400))
-def test_any_bytes_are_an_identity_or_an_invalid_request(value: bytes) -> None:
+async def test_any_bytes_are_an_identity_or_an_invalid_request(value: bytes) -> None:
     try:
-        identity = authenticator().identify([(USER, value)], LOCAL)
+        identity = await authenticator().identify([(USER, value)], LOCAL)
     except InvalidRequest:
         return
     assert (identity.user_id or "") == value.strip(b" \t").decode()
 
 
-def test_ignored_headers_are_warned_of_once_a_minute_without_their_value(caplog: pytest.LogCaptureFixture) -> None:
+async def test_ignored_headers_are_warned_of_once_a_minute_without_their_value(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     clock = ManualClock()
     proxied = authenticator(clock=clock)
 
-    def warned() -> int:
+    async def warned() -> int:
         with caplog.at_level(logging.WARNING):
-            proxied.identify([(USER, b"alice")], ("10.0.0.1", 1))
+            await proxied.identify([(USER, b"alice")], ("10.0.0.1", 1))
         return len(caplog.records)
 
-    assert [warned(), warned()] == [1, 1]
+    assert [await warned(), await warned()] == [1, 1]
     clock.ms += 59_999
-    assert warned() == 1
+    assert await warned() == 1
     clock.ms += 1
-    assert warned() == 2
+    assert await warned() == 2
     assert "alice" not in caplog.text
 
 

@@ -1,0 +1,1 @@
+"""Who is calling: trusted headers, API keys, signed tokens. Routes use ``memrouter.api.caller``, nothing in here."""
