@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +21,29 @@ settings.load_profile("memrouter")
 def pytest_configure(config: pytest.Config) -> None:
     """Let hypothesis look at every imported module: some of the Valkey client's warn when they are looked at."""
     config.addinivalue_line("filterwarnings", "ignore:Importing from 'glide:DeprecationWarning")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several workers (``-n``), run together in one what shares a server, and each other file as a whole."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return together(nodeid)
+
+    config.option.loadscopereorder = False
+    return Together(config, log)
+
+
+def together(nodeid: str) -> str:
+    """Return the name of the group of tests that this one belongs to.
+
+    There is one Milvus for a test run, which every test has in its name that needs it, and one set of routers for the
+    tests of the flow.
+    """
+    file = nodeid.partition("::")[0]
+    return "milvus" if "milvus" in nodeid.lower() else "flow" if PurePath(file).parts[:2] == ("tests", "flow") else file
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,10 @@ ANN = {"x-authz-user-id": "ann"}
 BOB = {"x-authz-user-id": "bob"}
 ACCEPTS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
 ORIGIN = "https://app.example.org"
 
 
@@ -123,48 +128,40 @@ async def test_rate_limits_hold(tmp_path: Path) -> None:
         assert (await ask(gateway, **{"x-authz-user-id": "bob"}))[0] == 200
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "http://localhost.evil.example", "null", "http://[", ORIGIN])
-async def test_a_web_page_from_elsewhere_is_refused(gateway: Gateway, origin: str) -> None:
-    status, body = await ask(gateway, origin=origin)
-    assert status == 403
-    assert "allow_origins" in body["error"]["message"]
-
-
-@pytest.mark.parametrize("origin", [ORIGIN, "http://localhost:6274", "http://127.0.0.1:8888", "http://[::1]:1"])
-async def test_pages_of_this_machine_and_listed_ones_may_call(tmp_path: Path, origin: str) -> None:
+async def test_web_pages_may_call_only_from_this_machine_and_listed_origins(tmp_path: Path) -> None:
     server = {"cors": {"allow_origins": [ORIGIN]}}
     async with running_gateway(tmp_path, mcp={"enabled": True}, server=server) as gateway:
-        assert (await ask(gateway, origin=origin))[0] == 200
+        for origin in (ORIGIN, "http://localhost:6274", "http://127.0.0.1:8888", "http://[::1]:1"):
+            assert (await ask(gateway, origin=origin))[0] == 200, origin
+        for origin in ("http://evil.example", "http://localhost.evil.example", "null", "http://[", f"{ORIGIN}.evil"):
+            status, body = await ask(gateway, origin=origin)
+            assert status == 403, origin
+            assert "allow_origins" in body["error"]["message"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b"", 400),
-        (b"{", 400),
-        (b"[" * 100_000, 400),
-        (b"[]", 400),
-        (b"null", 400),
-        (b"\xff\xfe", 400),
-        ({"jsonrpc": "1.0", "id": 1, "method": "tools/list"}, 400),
-        ({"jsonrpc": "2.0", "id": {}, "method": "tools/list"}, 400),
-        ({"jsonrpc": "2.0", "id": 1, "method": "no/such"}, 200),
-        ({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": 7}}, 200),
-        ({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list", "arguments": []}}, 200),
-        ({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}, 202),
-        (b"x" * 20_000, 413),
-    ],
+BAD_BODIES: tuple[tuple[object, int], ...] = (
+    (b"", 400),
+    (b"{", 400),
+    (b"[" * 10_000, 400),
+    (b"[]", 400),
+    (b"null", 400),
+    (b"\xff\xfe", 400),
+    ({"jsonrpc": "1.0", "id": 1, "method": "tools/list"}, 400),
+    ({"jsonrpc": "2.0", "id": 1, "method": "no/such"}, 200),
+    ({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": 7}}, 200),
+    ({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list", "arguments": []}}, 200),
+    (b"x" * 20_000, 413),
 )
-@pytest.mark.parametrize("version", ["2025-06-18", "2026-07-28"])
-async def test_a_bad_body_is_refused_and_never_an_error_of_the_server(
-    tmp_path: Path, body: object, status: int, version: str
-) -> None:
+
+
+async def test_a_bad_body_is_refused_and_never_an_error_of_the_server(tmp_path: Path) -> None:
     async with running_gateway(tmp_path, mcp={"enabled": True}, server={"max_body_bytes": 10_240}) as gateway:
-        given, answer = await ask(gateway, body, mcp_protocol_version=version)
-        assert given < 500
-        if version == "2025-06-18":
-            assert given == (413 if isinstance(body, bytes) and len(body) > 10_240 else status)
-        if given != 202:
+        for body, status in BAD_BODIES:
+            given, answer = await ask(gateway, body, mcp_protocol_version="2025-06-18")
+            assert given == status, body
+            assert answer["error"]["message"]
+            given, answer = await ask(gateway, body, mcp_protocol_version="2026-07-28")
+            assert 400 <= given < 500, body
             assert answer["error"]["message"]
 
 
@@ -189,12 +186,10 @@ async def test_routers_of_one_store_take_turns_within_one_session(tmp_path: Path
             for number in range(4):
                 assert not (await client.call_tool("remember", {"content": f"The user owns book {number}."})).is_error
             assert len(await contents(client)) == 4
-        assert balancer.counts == {"POST": balancer.counts["POST"], "GET": 1}
-        assert balancer.counts["POST"] > 5
+        assert min(balancer.counts.values()) >= 3
 
 
-async def test_a_client_that_hangs_up_leaves_nothing_running(gateway: Gateway) -> None:
-    assert gateway.runtime.memory is not None
+async def test_a_client_that_hangs_up_leaves_nothing_running(tmp_path: Path) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def endless(*_: object) -> None:
@@ -204,13 +199,21 @@ async def test_a_client_that_hangs_up_leaves_nothing_running(gateway: Gateway) -
         finally:
             ended.set()
 
-    gateway.runtime.memory.switches.of = endless  # type: ignore[method-assign, assignment]  # stands in for a slow store
-    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list", "arguments": {}}}
-    asking = asyncio.create_task(ask(gateway, call))
-    await begun.wait()
-    asking.cancel()
-    await asyncio.wait((asking,))
-    await ended.wait()
+    async with running_gateway(tmp_path, mcp={"enabled": True, "timeout": 3600}) as gateway:
+        assert gateway.runtime.memory is not None
+        gateway.runtime.memory.switches.of = endless  # type: ignore[method-assign, assignment]  # a store that hangs
+        params: dict[str, Any] = {"name": "list", "arguments": {}, "_meta": ENVELOPE}
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        for version in ("2025-06-18", "2026-07-28"):
+            begun.clear()
+            ended.clear()
+            named = {"mcp_protocol_version": version, "mcp_method": "tools/call", "mcp_name": "list"}
+            asking = asyncio.create_task(ask(gateway, call, **named))
+            await begun.wait()
+            asking.cancel()
+            await asyncio.wait((asking,))
+            async with asyncio.timeout(30):
+                await ended.wait()
 
 
 async def test_no_log_and_no_metric_tells_what_was_remembered(
@@ -229,17 +232,21 @@ async def test_no_log_and_no_metric_tells_what_was_remembered(
 
 
 class _Balancer(httpx2.AsyncBaseTransport):
-    """Sends requests to several routers in turn."""
+    """Sends requests to several routers in turn, and counts those of each."""
 
     def __init__(self, *urls: str) -> None:
         self._inner = httpx2.AsyncHTTPTransport()
-        self._urls = itertools.cycle(map(httpx2.URL, urls))
-        self.counts: dict[str, int] = {}
+        self._ports = itertools.cycle(httpx2.URL(url).port for url in urls)
+        self.counts: Counter[int | None] = Counter()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        self.counts[request.method] = self.counts.get(request.method, 0) + 1
-        request.url = request.url.copy_with(port=next(self._urls).port)
+        port = next(self._ports)
+        self.counts[port] += 1
+        request.url = request.url.copy_with(port=port)
         return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 def leaves(error: BaseException) -> list[BaseException]:

@@ -49,13 +49,13 @@ def test_a_missing_file_is_a_problem_and_no_traceback(tmp_path: Path) -> None:
 
 def test_the_effective_settings_are_shown_without_secrets(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
-    path.write_text("global: {stores: {memory: {valkey: {password: '${PW}', port: 7000}, extraction_batch_size: 1}}}\n")
+    path.write_text("global: {stores: {memory: {valkey: {password: '${PW}', port: 7000}, qdrant: {port: 1}}}}\n")
     result = run("show", str(path), PW="hunter2", MEMROUTER_EMBEDDING_MODEL="hash")
     assert result.exit_code == 0
     memory = yaml.safe_load(result.stdout)["global"]["stores"]["memory"]
     assert (memory["valkey"]["password"], memory["valkey"]["port"]) == ("**********", 7000)
     assert memory["embedding_model"] == "hash"
-    assert "extraction_batch_size" in result.stderr
+    assert "global.stores.memory.qdrant" in result.stderr
     assert "hunter2" not in result.output
 
 

@@ -1,54 +1,19 @@
 """``memrouter memory``: on a store of this machine, and through a running router."""
 
 import asyncio
-import json
-import random
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import uvicorn
 import yaml
-from click.testing import Result
 from typer.testing import CliRunner
 
-from memrouter.api.app import create_app
 from memrouter.cli.main import app
-from memrouter.clock import SystemClock
-from memrouter.config.load import load_settings
-from memrouter.config.providers import ProviderSettings
 from memrouter.memory.storing.drafts import MemoryDraft
 from memrouter.models.memory import Scope
 from memrouter.runtime import Runtime
 
-CAT = "My cat is called Luna."
-PIN = "The pin of my cat flap is 1234."
-BAKER = "I work as a baker in Oslo."
-QUESTION = "what is my cat called"
-ANN = ["--user", "ann"]
-
-Run = Callable[..., Result]
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, ["memory", *words])
-
-
-async def filled(file: Path, work: Callable[[Runtime], Any] | None = None) -> None:
-    settings = load_settings(file, env={}).settings.model_copy(update={"providers": ProviderSettings()})
-    runtime = await Runtime.open(settings, env={}, clock=SystemClock(), rng=random.Random(1))
-    try:
-        assert runtime.memory is not None
-        await runtime.memory.remember(Scope("ann"), [MemoryDraft(text) for text in (CAT, PIN, BAKER)])
-        await runtime.memory.remember(Scope("Ann"), [MemoryDraft("The other Ann has a cat called Mars.")])
-        if work is not None:
-            await work(runtime)
-    finally:
-        await runtime.aclose()
+from .memory_commands import ANN, BAKER, CAT, PIN, QUESTION, filled, parsed, run, served
 
 
 @pytest.fixture(scope="module")
@@ -72,34 +37,6 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@contextmanager
-def served(config: Path) -> Iterator[str]:
-    """A router on a port of its own, in a thread of its own; gives its address."""
-    bound = socket.create_server(("127.0.0.1", 0))
-    settings = load_settings(config, env={}).settings.model_copy(update={"providers": ProviderSettings()})
-    started, stop = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        runtime = await Runtime.open(settings, env={}, clock=SystemClock(), rng=random.Random(1))
-        application = create_app(runtime, settings.listeners[0])
-        server = uvicorn.Server(uvicorn.Config(application, ws="none", lifespan="off", log_config=None))
-        serving = asyncio.create_task(server.serve(sockets=[bound]))
-        started.set()
-        await asyncio.to_thread(stop.wait)
-        server.should_exit = True
-        await serving
-        await runtime.aclose()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    try:
-        assert started.wait(60)
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-    finally:
-        stop.set()
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def url(config: Path) -> Iterator[str]:
     with served(config) as address:
@@ -110,12 +47,6 @@ def url(config: Path) -> Iterator[str]:
 def place(request: pytest.FixtureRequest, config: Path) -> list[str]:
     """The options that say where the memories are."""
     return ["--config", str(config)] if request.param == "local" else ["--url", request.getfixturevalue("url")]
-
-
-def parsed(result: Result) -> dict[str, Any]:
-    assert result.exit_code == 0, result.output
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
 
 
 def test_a_search_finds_one_user_s_memories(place: list[str]) -> None:
@@ -260,5 +191,5 @@ def test_a_content_cannot_steer_the_terminal(tmp_path: Path) -> None:
         await runtime.memory.remember(Scope("eve"), [MemoryDraft("a\u202eb\u2066c\n\td [red]e[/red]")])
 
     asyncio.run(filled(file, add))
-    shown = run("list", "--user", "eve", "--config", str(file)).stdout
-    assert shown.split("\t")[3] == "a b c d [red]e[/red]\n1 of 1\n"
+    shown = run("quarantine", "list", "--user", "eve", "--config", str(file)).stdout
+    assert shown.split("\t")[3:] == ["hidden_text", "a b c d [red]e[/red]\n1 of 1\n"]

@@ -70,8 +70,8 @@ def test_a_go_router_configuration_loads_with_one_warning_that_lists_each_settin
         "providers.defaults.default_reasoning_effort, providers.defaults.reasoning_families, "
         "providers.models[].reasoning_family, providers.models[].pricing, routing.modelCards, "
         "routing.decisions[].tier, routing.decisions[].modelRefs[].use_reasoning, "
-        "routing.decisions[].plugins[] of type response_cache, global.services, global.stores.response_cache, "
-        "global.stores.memory.extraction_batch_size, global.model_catalog."
+        "routing.decisions[].plugins[] of type response_cache, global.services.response_api.store_backend, "
+        "global.services.observability, global.stores.response_cache, global.model_catalog."
     )
 
 
@@ -219,7 +219,7 @@ def test_an_unset_variable_is_a_problem_at_its_line_among_the_others(folder: Pat
 
 
 def test_variables_in_ignored_settings_need_not_be_set(folder: Path) -> None:
-    assert len(load(folder, "global: {services: {x: '${UNSET}'}}").warnings) == 1
+    assert len(load(folder, "global: {services: {api: {x: '${UNSET}'}}}").warnings) == 1
 
 
 def test_secrets_come_from_files_relative_to_the_configuration(folder: Path) -> None:

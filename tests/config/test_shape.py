@@ -47,8 +47,8 @@ def test_secrets_foreign_keys_and_free_mappings_are_told_apart() -> None:
     valkey = at("global", "stores", "memory", "valkey")
     assert at("global", "stores", "memory", "valkey", "password").is_secret
     assert "password_file" in valkey.keys
-    assert at("global", "services").is_foreign
-    assert "services" not in at("global").keys
+    assert at("global", "services", "api").is_foreign
+    assert "api" not in at("global", "services").keys
     assert at("providers", "models", 0, "backend_refs", 0, "extra_headers", "x-any").is_text
     assert shape_at(Shape.of_settings(), {}, ("nonsense", "below")) is None
 
@@ -63,12 +63,13 @@ def test_kinds_of_values_are_known() -> None:
 
 
 def test_a_walk_yields_parents_first_and_nothing_below_foreign_keys() -> None:
-    data = {"global": {"services": {"x": 1}, "server": {"nonsense": [2]}}}
+    data = {"global": {"services": {"api": {"x": 1}}, "server": {"nonsense": [2]}}}
     paths = [path for path, _, _ in walk(data, Shape.of_settings())]
     assert paths == [
         (),
         ("global",),
         ("global", "services"),
+        ("global", "services", "api"),
         ("global", "server"),
         ("global", "server", "nonsense"),
         ("global", "server", "nonsense", 0),

@@ -145,7 +145,10 @@ async def running_router(folder: Path, clock: Clock) -> AsyncIterator[Router]:
     async with ScriptedUpstream(reply) as upstream:
         model = {"name": "qwen3", "backend_refs": [{"base_url": upstream.url}]}
         memory = {"sqlite": {"path": str(folder / "memrouter.db"), "synchronous": "normal"}}
-        overrides = {"providers": {"models": [model]}, "global": {"stores": {"memory": memory}}}
+        overrides = {
+            "providers": {"models": [model]},
+            "global": {"mcp": {"enabled": True}, "stores": {"memory": memory}},
+        }
         settings = load_settings(None, env={}, overrides=overrides).settings
         runtime = await Runtime.open(settings, env={}, clock=clock, rng=random.Random(1))
         app = create_app(runtime, settings.listeners[0])
@@ -196,7 +199,7 @@ async def test_python_and_curl_blocks_run_in_the_order_of_the_page(page: Path, r
             await router.run(sys.executable, "-c", text)
         elif is_program(fence):
             output = await router.curl(text.replace("$ID", await router.memory_id()))
-            assert ('"error"' in output) == (fence.kind == "sh error"), f"{fence}: {output}"
+            assert ('"error":{' in output) == (fence.kind == "sh error"), f"{fence}: {output}"
             if after is not None and after.kind == "json":
                 assert shape(json.loads(output)) == shape(json.loads(after.text)), str(after)
         else:

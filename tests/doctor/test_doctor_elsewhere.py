@@ -146,9 +146,9 @@ def test_a_configuration_that_cannot_be_used_is_the_only_finding(doctor: Doctor)
 
 
 def test_settings_of_the_go_router_are_a_warning(doctor: Doctor, tmp_path: Path) -> None:
-    outcome = doctor.sqlite(tmp_path / "m.db", extraction_batch_size=3)
+    outcome = doctor.sqlite(tmp_path / "m.db", qdrant={"host": "localhost"})
     assert (outcome.status, outcome.of("configuration")["level"]) == (1, "warning")
-    assert "extraction_batch_size" in outcome.of("configuration")["seen"]
+    assert "global.stores.memory.qdrant" in outcome.of("configuration")["seen"]
 
 
 def test_memory_that_is_off_is_not_looked_at(doctor: Doctor, tmp_path: Path) -> None:

@@ -85,12 +85,12 @@ def test_vectors_of_another_model_in_a_local_file_are_broken(doctor: Doctor, tmp
     [
         ("ftp://milvus:1", "milvus address", "host:port"),
         ("no-such-host.invalid:19530", "milvus name", "has no address"),
-        (f"127.0.0.1:{free_port()}", "milvus connection", "cannot be reached"),
+        ("127.0.0.1:{port}", "milvus connection", "cannot be reached"),
         ("/no/such/folder/memories.db", "milvus connection", "does not exist"),
     ],
 )
 def test_what_keeps_the_router_from_its_server_is_named(doctor: Doctor, address: str, check: str, words: str) -> None:
-    outcome = examined(doctor, MilvusSettings(address=address), timeout="500ms")
+    outcome = examined(doctor, MilvusSettings(address=address.format(port=free_port())), timeout="500ms")
     finding = outcome.of(check)
     assert (outcome.status, finding["level"]) == (2, "broken")
     assert words in finding["seen"]

@@ -1,7 +1,7 @@
 """The probe holds on a real store, and sees each kind of leak on one that was made to leak."""
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,6 +16,7 @@ from memrouter.evaluation.bench import Bench, open_bench
 from memrouter.evaluation.isolation import HOSTILE_NAMES, IsolationReport, names, probe_isolation
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.base import MemoryStore
+from memrouter.stores.query import Change
 
 
 class FoldingStore:
@@ -27,10 +28,10 @@ class FoldingStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def create(self, records: Sequence[MemoryRecord], **options: Any) -> list[str]:
-        return await self._inner.create(
-            [msgspec.structs.replace(one, user_id=folded(one.user_id)) for one in records], **options
-        )
+    async def commit(self, change: Change) -> int | None:
+        owner = folded(change.user_id)
+        put = [msgspec.structs.replace(one, user_id=owner) for one in change.put]
+        return await self._inner.commit(replace(change, user_id=owner, put=put))
 
     async def search(self, scope: Scope, query: Any) -> Any:
         found = await self._inner.search(meant(scope), query)
@@ -58,7 +59,7 @@ def meant(scope: Scope) -> Scope:
     return Scope(folded(scope.user_id), scope.project_id)
 
 
-def theirs(records: Sequence[MemoryRecord], scope: Scope) -> list[MemoryRecord]:
+def theirs(records: Iterable[MemoryRecord], scope: Scope) -> list[MemoryRecord]:
     """Return the records under the name of whoever asked, so that no later check by name can help."""
     return [msgspec.structs.replace(record, user_id=scope.user_id) for record in records]
 
@@ -69,23 +70,25 @@ class LeakingStore:
     def __init__(self, inner: MemoryStore, leak: str) -> None:
         self._inner = inner
         self._leak = leak
-        self._all: list[MemoryRecord] = []
+        self._all: dict[str, MemoryRecord] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def create(self, records: Sequence[MemoryRecord], **options: Any) -> list[str]:
-        self._all += records
-        return await self._inner.create(records, **options)
+    async def commit(self, change: Change) -> int | None:
+        done = await self._inner.commit(change)
+        if done is not None:
+            self._all |= {record.id: record for record in change.put}
+        return done
 
     async def search(self, scope: Scope, query: Any) -> Any:
         found = await self._inner.search(scope, query)
-        whole = replace(found, records=theirs(self._all, scope), scores=None)
+        whole = replace(found, records=theirs(self._all.values(), scope), scores=None)
         return found if found.records is None or self._leak != "search" else whole
 
     async def list(self, scope: Scope, query: Any) -> Any:
         page = await self._inner.list(scope, query)
-        return replace(page, records=theirs(self._all, scope)) if self._leak == "list" else page
+        return replace(page, records=theirs(self._all.values(), scope)) if self._leak == "list" else page
 
 
 class ForgetfulStore:

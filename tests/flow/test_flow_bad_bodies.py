@@ -60,7 +60,7 @@ async def test_a_bad_body_is_refused_by_name(
     assert upstream.requests == []
 
 
-@pytest.mark.parametrize("text", ["a\u0000b", "\ud800", "\ufffe\uffff", "\u202e reversed", "x" * 1_000_000])
+@pytest.mark.parametrize("text", ["a\u0000b", "\ud800", "\ufffe\uffff", "x" * 1_000_000])
 async def test_odd_text_is_answered_and_stored_without_harm(
     alice: Caller, upstream: ScriptedUpstream, text: str
 ) -> None:
@@ -72,6 +72,16 @@ async def test_odd_text_is_answered_and_stored_without_harm(
     (memory,) = await alice.stored(1)
     assert len(memory["content"].encode()) <= 16_384
     assert "\u0000" not in memory["content"]
+
+
+async def test_text_that_is_not_what_it_shows_is_answered_and_kept_apart(
+    alice: Caller, upstream: ScriptedUpstream
+) -> None:
+    answer = await alice.chat("My canary said something odd this morning: \u202e reversed")
+    assert (answer.status, answer.memory) == (200, "missing")
+    assert await alice.stored_meanwhile() == []
+    (apart,) = (await alice.request("GET", "/v1/memory?quarantined=true")).json()["memories"]
+    assert apart["quarantine"] == "hidden_text"
 
 
 LIMIT = 10 * 1024 * 1024

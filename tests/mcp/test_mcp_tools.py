@@ -51,6 +51,7 @@ async def test_an_instruction_is_kept_apart_and_no_tool_shows_it(ann: Client, se
     with pytest.raises(MCPError, match="kept apart"):
         await ann.read_resource(f"memory://memories/{name}")
     assert (await service.get(ANN, name)).quarantine is not None
+    await done(ann, "forget", id=name)
 
 
 async def test_a_recalled_block_is_not_stored_again(ann: Client) -> None:

@@ -17,7 +17,7 @@ from memrouter.memory.storing.write_gate import WriteGate
 from memrouter.models.history import Actor
 from memrouter.models.memory import Matrix, MemoryRecord, MemoryType, Scope, Source
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import ListQuery, ScanQuery
+from memrouter.stores.query import ListQuery, Page, ScanQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.clock import ManualClock
 
@@ -94,6 +94,10 @@ class Bench:
         """Return the contents that retrieval may show, oldest first."""
         page = await self.store.list(scope, ListQuery(limit=10_000, now=self.clock.ms))
         return [record.content for record in reversed(page.records)]
+
+    async def quarantined(self, scope: Scope = ANNA) -> Page:
+        """Return the memories that are kept apart, newest first."""
+        return await self.store.list(scope, ListQuery(limit=10_000, now=self.clock.ms, quarantined=True))
 
     async def kept(self, user_id: str = "anna") -> dict[str, MemoryRecord]:
         """Return everything that is kept, by id."""

@@ -164,6 +164,14 @@ async def test_a_history_tells_how_a_memory_came_to_be_and_what_happened_since(b
     assert (edited.event, edited.rule) == (Event.EDITED, "importance expires_at")
 
 
+async def test_a_pin_and_other_changes_are_one_step(bench: Bench) -> None:
+    (record,) = await bench.say(OLD)
+    generation = await bench.gate.edits.generation("anna")
+    edited = await bench.corrections.edit(ANNA, record.id, MemoryEdit(importance=0.9, pinned=True))
+    assert await bench.gate.edits.generation("anna") == generation + 1
+    assert (edited.importance, edited.pinned, events(edited)) == (0.9, True, [Event.EDITED, Event.PINNED])
+
+
 async def test_pinning_twice_is_noted_once(bench: Bench) -> None:
     (record,) = await bench.say(OLD)
     for pin in (bench.corrections.pin, bench.corrections.pin, bench.corrections.unpin, bench.corrections.unpin):
@@ -197,7 +205,7 @@ async def test_a_quarantined_memory_is_found_once_it_is_released(bench: Bench) -
         free = await bench.corrections.release(ANNA, record.id)
         assert events(free) == [Event.QUARANTINED, Event.RELEASED]
     assert await bench.visible() == [INJECTION]
-    assert (await bench.corrections.quarantined(ANNA)).total == 0
+    assert (await bench.quarantined()).total == 0
     (again,) = await bench.write(MemoryDraft(INJECTION))
     assert again.fate is Fate.KNOWN
 

@@ -21,7 +21,7 @@ from memrouter.observability.logs import (
 )
 
 SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "aiohttp.server", "aiohttp.client", "aiohttp.web")
-LOGGERS = ("", *SERVER_LOGGERS, "uvicorn.access", "aiohttp.access")
+LOGGERS = ("", *SERVER_LOGGERS, "uvicorn.access", "aiohttp.access", "mcp", "sse_starlette")
 
 
 @pytest.fixture
@@ -163,3 +163,11 @@ def test_an_enormous_number_is_named_not_written() -> None:
     record = logging.makeLogRecord({"msg": "x", "levelname": "INFO", "size": 10**5000, "share": float("nan")})
     line = json.loads(JsonFormatter().format(record))
     assert (line["size"], line["share"]) == ("(int)", "nan")
+
+
+def test_loggers_that_quote_whole_messages_are_never_asked_for_everything(stream: io.StringIO) -> None:
+    configure_logging("debug", stream)
+    logging.getLogger("mcp.client.streamable_http").debug("Sending client message: my secret")
+    logging.getLogger("memrouter.anything").debug("heard")
+    assert "secret" not in stream.getvalue()
+    assert "heard" in stream.getvalue()

@@ -183,7 +183,7 @@ async def recalled(store: MemoryStore, user: str, question: str, limit: int) -> 
 @pytest.mark.parametrize("move", [by_merge, by_file])
 @given(odd=odd_memories())
 @settings(max_examples=5, suppress_health_check=list(HealthCheck))
-async def test_every_memory_comes_home_as_it_left_and_is_found_everywhere(
+async def test_every_memory_comes_home_from_sqlite_valkey_and_milvus_as_it_left(
     stations: Stations, move: Move, odd: list[MemoryRecord]
 ) -> None:
     users = sorted({"alice", *(memory.user_id for memory in odd)})

@@ -120,6 +120,15 @@ def catalog_routes(
             return AnthropicModel.of(name, created=created)
         return ModelCard(id=name, created=created)
 
+    router.include_router(_operation_routes(readiness=readiness, metrics=metrics, access=access, migration=migration))
+    return router
+
+
+def _operation_routes(
+    *, readiness: Readiness, metrics: Metrics, access: Access, migration: LiveMigration | None
+) -> APIRouter:
+    router = APIRouter()
+
     @router.get("/health", tags=["operation"], summary="Whether the process is alive")
     async def health() -> Health:
         return Health()

@@ -8,6 +8,7 @@ from memrouter.api.body import read_body
 from memrouter.api.caller import Access
 from memrouter.api.errors import CALLER_ERRORS, ErrorBody
 from memrouter.api.exchange import ChatExchange
+from memrouter.api.off_loop import off_loop
 from memrouter.models.chat import ChatRequest
 from memrouter.models.turn import Permission
 
@@ -30,7 +31,8 @@ class ChatEndpoint:
         """Answer one request; errors of the router leave in OpenAI's form, with the memory status if it is known."""
         begun = self._exchange.clock.monotonic()
         identity = await self._access.admit(request, Permission.CHAT)
-        chat = ChatRequest.parse(await read_body(request, self._max_body_bytes))
+        body = await read_body(request, self._max_body_bytes)
+        chat = await off_loop(len(body), ChatRequest.parse, body)
         return await self._exchange.answer(request, chat, self._access.named_in_body(identity, chat.user), begun=begun)
 
 

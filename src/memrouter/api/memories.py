@@ -20,7 +20,6 @@ from memrouter.api.memory_views import (
     DeletedMany,
     MemoryPage,
     MemoryView,
-    ReceiptView,
     SearchResult,
     Stats,
 )
@@ -115,8 +114,7 @@ class MemoryEndpoints:
         else:
             count = await service.forget_all(scope, params.types)
             return DeletedMany(message=f"Deleted {count} memories", deleted=count)
-        shown = ReceiptView.of(receipt) if params.receipt else None
-        return DeletedMany(message=f"Deleted {receipt.count} memories", deleted=receipt.count, receipt=shown)
+        return DeletedMany.proved(receipt, shown=params.receipt)
 
     async def search(self, request: Request) -> SearchResult:
         """As the router searches for a chat request, before its reflection filter; does not count as an access."""

@@ -311,6 +311,12 @@ class DeletedMany(Deleted):
     receipt: ReceiptView | None = None
     """Only with ``receipt=true``."""
 
+    @classmethod
+    def proved(cls, receipt: Receipt, *, shown: bool) -> "DeletedMany":
+        """Return what a receipt is for, and where it is ``shown`` the receipt itself."""
+        view = ReceiptView.of(receipt) if shown else None
+        return cls(message=f"Deleted {receipt.count} memories", deleted=receipt.count, receipt=view)
+
 
 class Stats(BaseModel):
     """Figures about the caller's visible memories."""

@@ -83,37 +83,31 @@ class RelayResponse(Response):
             await self._break_off(error, send)
             return False
         if self._translation is not None:
-            return await self._end(self._translation, send)
+            rest = self._translation.end()
+            if self._closing is not None:
+                await self._closing()
+            await self._send_end(self._translation, rest, send)
+            return self._translation.failure is None
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return True
 
-    async def _end(self, translation: Translation, send: Send) -> bool:
-        rest = translation.end()
-        if self._closing is not None:
-            await self._closing()
+    async def _send_end(self, translation: Translation, rest: bytes, send: Send) -> None:
+        """Send the last bytes of a translated answer, with its head where that has waited for them."""
         if translation.waits:
-            await self._send_whole(translation, rest, send)
-        else:
-            await send({"type": "http.response.body", "body": rest, "more_body": False})
-        return translation.failure is None
-
-    async def _send_whole(self, translation: Translation, body: bytes, send: Send) -> None:
-        self.status_code = translation.status
-        headers = [*self.raw_headers, (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+            self.status_code = translation.status
+            headers = [*self.raw_headers, (b"content-length", str(len(rest)).encode())]
+            await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": rest, "more_body": False})
 
     async def _break_off(self, error: UpstreamError, send: Send) -> None:
-        """Tell the client what happened; an answer that has begun is left without its end.
+        """Tell the client what happened.
 
-        The server then cuts the connection, which tells every client that the answer is not whole.
+        A translated answer ends with it, since its form has a word for that. One that is relayed as it is is left
+        without its end: the server then cuts the connection, which tells every client that it is not whole.
         """
         if self._translation is not None:
             said = self._translation.broken(error, request_id=self._request_id)
-            if self._translation.waits:
-                await self._send_whole(self._translation, said, send)
-            else:
-                await send({"type": "http.response.body", "body": said, "more_body": True})
+            await self._send_end(self._translation, said, send)
         elif self._reader.is_stream:
             event = b"\n\ndata: " + msgspec.json.encode(error_body(error, request_id=self._request_id)) + b"\n\n"
             await send({"type": "http.response.body", "body": event, "more_body": True})

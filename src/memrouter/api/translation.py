@@ -67,7 +67,7 @@ class Translation(ABC):
         return self._ended(self._reader.end())
 
     def broken(self, error: UpstreamError, *, request_id: str) -> bytes:
-        """Return what a client gets to read where the backend broke off; the connection of a stream is cut behind it.
+        """Return what is left to send where the backend broke off.
 
         Args:
             error: What happened; it may name servers that are none of the client's business.

@@ -13,7 +13,7 @@ import typer
 from memrouter.api.app import create_mcp_app
 from memrouter.cli.caller_headers import caller_headers
 from memrouter.cli.desk import FAILED_EXIT, ConfigOption, config_name, refuse_migration
-from memrouter.cli.serve import loop_factory, serve_listeners, with_address
+from memrouter.cli.serve import serve_listeners, with_address
 from memrouter.clock import SystemClock
 from memrouter.config.load import load_settings
 from memrouter.config.providers import ProviderSettings
@@ -78,8 +78,7 @@ def mcp(
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(work)
+        asyncio.run(work)
     except MemrouterError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(FAILED_EXIT) from None

@@ -46,9 +46,38 @@ class MemoryTables:
     def page(self, page: Json) -> None:
         """Print a page of memories."""
         self._print(("id", "type", "created", "memory"), map(_row, page["memories"]))
-        typer.echo(f"{len(page['memories'])} of {page['total']}")
-        if page["next_cursor"]:
-            typer.echo(f"more with --cursor {page['next_cursor']}")
+        _print_end(page)
+
+    def quarantined(self, page: Json) -> None:
+        """Print a page of quarantined memories."""
+        rows = ((*_row(memory)[:3], memory["quarantine"], _shown(memory["content"])) for memory in page["memories"])
+        self._print(("id", "type", "created", "rule", "memory"), rows)
+        _print_end(page)
+
+    def added(self, added: Json) -> None:
+        """Print what became of memories that were to be added."""
+        for outcome in added["outcomes"]:
+            words = (outcome["outcome"], outcome["reason"] and f"({outcome['reason']})", outcome["id"])
+            typer.echo(printable(" ".join(filter(None, words))))
+
+    def deleted(self, deleted: Json) -> None:
+        """Print what was deleted, with the receipt where there is one."""
+        typer.echo(printable(deleted["message"]))
+        receipt = deleted.get("receipt")
+        if receipt is not None:
+            typer.echo(f"receipt: {receipt['count']} at {receipt['erased_at']}, sha256 {receipt['sha256']}")
+
+    def history(self, told: Json) -> None:
+        """Print what happened to a memory, a line for each event, and then the memories that replaced one another."""
+        for entry in told["history"]:
+            extra = [entry["rule"] and f"({entry['rule']})", entry["ref"]]
+            words = (_moment(entry["at"]), f"{entry['event']:<12}", f"by {entry['actor']:<13}", *filter(None, extra))
+            typer.echo(printable("  ".join(words)))
+        if len(told["chain"]) > 1:
+            typer.echo("replaced one another, oldest first (*: this one, >: found now):")
+        for memory in told["chain"] if len(told["chain"]) > 1 else ():
+            marks = f"{'*' if memory['id'] == told['id'] else ' '}{'>' if memory['superseded_by'] is None else ' '}"
+            typer.echo(f"{marks} {'  '.join((_row(memory)[0], *_row(memory)[2:]))}")
 
     def memory(self, memory: Json) -> None:
         """Print every field of a memory that has a value."""
@@ -67,6 +96,16 @@ class MemoryTables:
         for row in rows:
             table.add_row(*map(Text, row))
         Console(highlight=False).print(table)
+
+
+def _print_end(page: Json) -> None:
+    typer.echo(f"{len(page['memories'])} of {page['total']}")
+    if page["next_cursor"]:
+        typer.echo(f"more with --cursor {page['next_cursor']}")
+
+
+def _moment(at: str) -> str:
+    return f"{at[:10]} {at[11:19]}"
 
 
 def _hit(hit: Json) -> Sequence[str]:

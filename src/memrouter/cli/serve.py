@@ -57,7 +57,7 @@ def serve(
     Without --config: memories in ./memrouter.db, 127.0.0.1:8888, and the models of --upstream.
     """
     try:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_run(config, upstream, model or [], host, port))
     except MemrouterError as error:
         typer.echo(str(error), err=True)
@@ -114,8 +114,7 @@ def with_address(settings: Settings, host: str | None, port: int | None) -> Sett
     return settings.model_copy(update={"listeners": (moved, *rest)})
 
 
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes the fastest event loop that is installed; None for Python's own."""
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
     except ImportError:

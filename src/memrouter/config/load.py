@@ -231,7 +231,5 @@ def _foreign_warning(names: Iterable[str]) -> tuple[str, ...]:
 def _domain_warning(settings: Settings) -> tuple[str, ...]:
     if not settings.routing.signals.domains:
         return ()
-    return (
-        "routing.signals.domains: subjects are not classified here, so every request counts as other, and conditions on "
-        "other domains never hold.",
-    )
+    text = "subjects are not classified here: every request counts as other, and conditions on other domains never hold"
+    return (f"routing.signals.domains: {text}.",)

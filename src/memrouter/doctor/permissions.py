@@ -28,6 +28,7 @@ _ON_KEYS: Final[tuple[tuple[str, ...], ...]] = (
     ("UNLINK", "<key>"),
     ("PEXPIRE", "<key>", "1000"),
     ("PEXPIRETIME", "<key>"),
+    ("PERSIST", "<key>"),
     ("GET", "<key>"),
     ("SET", "<key>", "v"),
     ("ZADD", "<key>", "1", "m"),

@@ -138,7 +138,8 @@ async def _remember(service: MemoryService, scope: Scope, rng: Random) -> frozen
         f"The code of my locker is {secret}.",
         "My canary sings when the kettle boils.",
     )
-    records = await service.remember(scope, [MemoryDraft(content=text) for text in texts])
+    # Not compared with what is kept: on a store that leaks, others' memories would be taken for the user's own.
+    records = await service.remember(scope, [MemoryDraft(content=text) for text in texts], unique=False)
     return frozenset(record.id for record in records)
 
 

@@ -35,7 +35,6 @@ from memrouter.memory.storing.write_gate import WriteGate
 from memrouter.models.history import Actor, Event, HistoryEntry, appended
 from memrouter.models.memory import MemoryRecord, Scope, Source, Vector, content_digest
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import Cursor, ListQuery, Page
 
 MAX_CHAIN: Final = 1000
 """Most memories of a chain of replacements that are looked at."""
@@ -179,18 +178,6 @@ class Corrections:
 
         event = Event.EDITED if _named(edit) else Event.PINNED if edit.pinned else Event.UNPINNED
         return await self._change(scope, memory_id, changed, event=event, actor=actor)
-
-    async def quarantined(self, scope: Scope, *, limit: int = 20, cursor: str | None = None) -> Page:
-        """Return a page of the memories that are kept apart, newest first.
-
-        Raises:
-            InvalidRequest: ``limit`` is below 1, or the cursor is not one that was given out.
-        """
-        if limit < 1:
-            raise InvalidRequest("limit must be at least 1", param="limit")
-        after = None if cursor is None else Cursor.decode(cursor)
-        query = ListQuery(limit=limit, now=self._clock.now_ms(), after=after, quarantined=True)
-        return await self._store.list(scope, query)
 
     async def release(self, scope: Scope, memory_id: str, *, actor: Actor = Actor.OWNER) -> MemoryRecord:
         """Let a quarantined memory be found from now on, and return it; any other stays as it is.

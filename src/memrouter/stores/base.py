@@ -156,7 +156,8 @@ class MemoryStore(Protocol):
         and each may be seen for some 100 ms before it is taken back.
 
         Returns:
-            The owner's generation now; None where ``change.after`` no longer stood, and nothing was changed.
+            The owner's generation with this change and no later one, or one that no longer stands; None where
+            ``change.after`` no longer stood, and nothing was changed.
 
         Raises:
             SchemaMismatch: A vector is of another dimension or model; nothing was written.

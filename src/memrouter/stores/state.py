@@ -18,6 +18,8 @@ LEASES: Final = "leases"
 """The space of leases, which say what the routers of one fleet do now: it is not moved to another store."""
 
 _RESPONSES: Final = "responses"
+_OF_A_CONVERSATION: Final = 3
+"""Colons in the name of a space that lists the responses of a conversation."""
 _NAME: Final = re.compile(rf"[!-~]{{1,{MAX_NAME_CHARS}}}")
 
 
@@ -95,7 +97,12 @@ class StateStore(Protocol):
 
 def responses_space(scope: Scope) -> str:
     """Return the name of the space with the kept responses of a user in one project."""
-    return f"{_RESPONSES}:{scope.owner}:{hashlib.sha256((scope.project_id or '').encode()).hexdigest()[:32]}"
+    return f"{_RESPONSES}:{scope.owner}:{_digest(scope.project_id or '')}"
+
+
+def conversation_space(scope: Scope, conversation_id: str) -> str:
+    """Return the name of the space that lists which responses a conversation has: by their ids, in how many parts."""
+    return f"{responses_space(scope)}:{_digest(conversation_id)}"
 
 
 async def drop_responses(state: StateStore, scope: Scope) -> None:
@@ -106,9 +113,35 @@ async def drop_responses(state: StateStore, scope: Scope) -> None:
     """
     if scope.project_id is not None:
         await state.drop(responses_space(scope))
-        return
-    for space in [name async for name in state.spaces(f"{_RESPONSES}:{scope.owner}:")]:
+    for space in await _response_spaces(state, scope):
         await state.drop(space)
+
+
+async def drop_conversation(state: StateStore, scope: Scope, conversation_id: str) -> None:
+    """Remove the kept responses of one conversation.
+
+    Raises:
+        StoreUnavailable: The store failed; some may be gone already.
+    """
+    suffix = f":{_digest(conversation_id)}"
+    for listed in await _response_spaces(state, scope):
+        if not listed.endswith(suffix) or listed.count(":") < _OF_A_CONVERSATION:
+            continue
+        space = listed.removesuffix(suffix)
+        async for entry in state.entries(listed, now=0):  # at time 0 nothing has expired
+            for key in (entry.key, *(f"{entry.key}.{part}" for part in range(int(entry.value)))):
+                await state.remove(space, key)
+        await state.drop(listed)
+
+
+async def _response_spaces(state: StateStore, scope: Scope) -> list[str]:
+    """Return the spaces with responses of a scope, and those that list them by conversation."""
+    prefix = f"{_RESPONSES}:{scope.owner}:" if scope.project_id is None else f"{responses_space(scope)}:"
+    return [name async for name in state.spaces(prefix)]
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def check_name(name: str) -> str:

@@ -13,7 +13,7 @@ from memrouter.memory.storing.marks import Erased, ErasureMarks
 from memrouter.models.memory import Scope
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.sqlite.store import SqliteStore
-from memrouter.stores.state import drop_responses
+from memrouter.stores.state import drop_conversation, drop_responses, responses_space
 from memrouter.testing.clock import ManualClock
 
 ALICE = Scope("alice")
@@ -63,10 +63,16 @@ async def keep(
     chain: Chain | None = None,
     text: str = "",
     at: int = 0,
+    conversation: str = "talk",
 ) -> bool:
     said = text or f"words {number}"
     return await chains.keep(
-        scope, response(number, said), items=sent(number, said), chain=chain or Chain(), begun_at=at or 1
+        scope,
+        response(number, said),
+        items=sent(number, said),
+        chain=chain or Chain(),
+        conversation=conversation,
+        begun_at=at or 1,
     )
 
 
@@ -151,7 +157,9 @@ async def test_a_chain_has_a_longest_length(chains: ResponseChains) -> None:
         await chains.chain(ALICE, name(MAX_CHAIN))
 
 
-async def test_an_expired_response_is_absent(chains: ResponseChains, clock: ManualClock) -> None:
+async def test_an_expired_response_is_absent_with_all_its_parts(
+    chains: ResponseChains, store: MemoryStore, clock: ManualClock
+) -> None:
     await keep(chains, 1)
     clock.ms += DAY - 1
     await chains.get(ALICE, name(1))
@@ -159,6 +167,8 @@ async def test_an_expired_response_is_absent(chains: ResponseChains, clock: Manu
     for attempt in (chains.get, chains.chain, chains.remove):
         with pytest.raises(NotFound):
             await attempt(ALICE, name(1))
+    space = responses_space(ALICE)
+    assert [entry async for entry in store.state.entries(space, now=clock.ms)] == []
 
 
 @pytest.mark.parametrize("odd", ["", "resp_1", "..", "resp_" + "g" * 32, "x" * 5_000, "\0", "résp", name(1) + ".0"])
@@ -191,6 +201,36 @@ async def test_dropping_a_project_leaves_the_users_others_and_other_users(
     with pytest.raises(NotFound):
         await chains.get(other, name(1))
     await chains.get(bob, name(1))
+
+
+@pytest.mark.parametrize("project", ["default", None])
+async def test_dropping_a_conversation_takes_its_responses_and_no_others(
+    chains: ResponseChains, store: MemoryStore, project: str | None
+) -> None:
+    bob = Scope("bob")
+    await keep(chains, 1, text="long " * 30_000)
+    await keep(chains, 2, conversation="another")
+    await keep(chains, 3, scope=bob)
+    await drop_conversation(store.state, Scope("alice", project), "talk")
+    with pytest.raises(NotFound):
+        await chains.get(ALICE, name(1))
+    await chains.get(ALICE, name(2))
+    await chains.get(bob, name(3))
+    left = [space async for space in store.state.spaces("responses:")]
+    await drop_responses(store.state, ALICE)
+    await drop_responses(store.state, bob)
+    assert len(left) == 4  # two users, each with responses and the list of a conversation
+    assert [space async for space in store.state.spaces("responses:")] == []
+
+
+async def test_what_was_under_way_when_its_conversation_was_deleted_is_not_kept(
+    chains: ResponseChains, store: MemoryStore, clock: ManualClock
+) -> None:
+    begun = clock.ms
+    clock.ms += 1
+    await ErasureMarks(store.state).note(Erased(ALICE, conversation_id="talk"), now=clock.now_ms())
+    assert not await keep(chains, 1, at=begun)
+    assert await keep(chains, 2, at=begun, conversation="another")
 
 
 @pytest.mark.parametrize("project", ["default", None])

@@ -39,6 +39,12 @@ def test_a_number_that_is_no_card_stays(text: str) -> None:
     assert found(text) == []
 
 
+def test_a_card_number_over_two_lines_is_found_and_a_column_of_numbers_is_not() -> None:
+    assert found("card 4111 1111\n 1111 1111") == ["4111 1111\n 1111 1111"]
+    assert found("card 4111 1111\u200b 1111 1111") == ["4111 1111\u200b 1111 1111"]
+    assert found("4111\n1111\n1111\n1111") == []
+
+
 def test_a_card_that_pays_for_an_order_is_a_card() -> None:
     assert found("order 12 is paid by card 4111111111111111") == ["4111111111111111"]
 

@@ -29,6 +29,32 @@ def test_a_token_of_known_form_is_found_in_any_surroundings(name: str, frame: st
         assert token not in cleaned(frame.format(token))
 
 
+def test_a_key_of_the_router_itself_is_found() -> None:
+    key = f"mr_{'k3f7x2m4q6aa'}_{'0123456789abcdef' * 4}"
+    for frame in ("my key: {}", '{{"value": "{}"}}', "**{}**", "`{}`"):
+        assert key not in cleaned(frame.format(key))
+
+
+@pytest.mark.parametrize("name", ["github_token", "aws_key", "openai_key", "npm_token"])
+@pytest.mark.parametrize("seam", ["\n", "\\\n  ", "\n> ", '" + "', "' +\n  '", "\u200b"])
+def test_a_token_that_is_divided_is_found(name: str, seam: str) -> None:
+    token = next(
+        token
+        for token in (FAKES[name].make(Random(seed)) for seed in range(50))
+        if any(map(str.isdigit, token[len(token) // 2 :][:8]))
+    )
+    half = len(token) // 2
+    left = cleaned(f"use {token[:half]}{seam}{token[half:]} please")
+    assert token[:half] not in left
+    assert token[half:] not in left
+    assert left.endswith(" please")
+
+
+def test_what_stands_in_the_next_line_of_a_token_stays() -> None:
+    token = FAKES["github_token"].make(Random(1))
+    assert cleaned(f"use {token}\nRemember the milk").endswith("\nRemember the milk")
+
+
 def test_a_token_far_inside_an_unbroken_run_is_found() -> None:
     token = FAKES["github_token"].make(Random(1))
     for filler in (500, 900, 1020, 3000):
@@ -46,6 +72,8 @@ def test_a_random_value_behind_the_name_of_a_key_is_found(frame: str) -> None:
     ("text", "secret"),
     [
         ("postgres://ann:s3cret@db/x", "s3cret"),
+        ("postgres:\u200b//ann:s3cret@db/x", "s3cret"),
+        ("postgres://ann:hunt\ner22@db.example/x", "hunt"),
         ("redis://:pa#ss1@cache", "pa#ss1"),
         ("ssh ann:hunter22@host.example", "hunter22"),
         ("my password is hunter2!", "hunter2!"),

@@ -186,7 +186,7 @@ async def test_an_instruction_is_kept_apart_also_when_its_owner_adds_it(bench: B
     assert again.record is not None
     assert outcome.record is not None
     assert (again.fate, again.record.id) == (Fate.QUARANTINED, outcome.record.id)
-    page = await bench.corrections.quarantined(ANNA)
+    page = await bench.quarantined()
     assert [record.id for record in page.records] == [outcome.record.id]
     assert page.records[0].history[0].event is Event.QUARANTINED
 
@@ -195,7 +195,7 @@ async def test_quarantined_memories_do_not_pile_up(bench: Bench) -> None:
     many = [MemoryDraft(f"{INJECTION} Now {number}.") for number in range(MAX_QUARANTINED)]
     await bench.write(*many)
     await bench.write(MemoryDraft(f"{INJECTION} Once more."))
-    assert (await bench.corrections.quarantined(ANNA, limit=1)).total == MAX_QUARANTINED
+    assert (await bench.quarantined()).total == MAX_QUARANTINED
 
 
 async def test_recalled_memories_and_system_prompts_are_never_stored(bench: Bench) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from memrouter.memory.turns.conversation import PastTurn, conversation_id, in_history, turns
+from memrouter.memory.turns.conversation import PastTurn, conversation_id, in_history, session_conversation, turns
 from memrouter.models.chat import ChatRequest
 from memrouter.models.memory import Scope
 from memrouter.stores.base import Capabilities
@@ -38,6 +38,10 @@ def test_a_session_names_the_conversation_whatever_was_said() -> None:
     assert name(asks("one"), session="s1") == name(asks("two"), session="s1")
     assert name(asks("one"), session="s1") != name(asks("one"), session="s2")
     assert name(asks("one"), session="") == name(asks("one"))
+
+
+def test_a_session_names_its_conversation_without_a_request() -> None:
+    assert session_conversation("s1", scope=ANNA) == name(asks("one"), session="s1")
 
 
 def test_a_session_called_like_a_first_message_is_another_conversation() -> None:

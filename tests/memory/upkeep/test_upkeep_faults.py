@@ -1,64 +1,32 @@
 """A failure between any two steps of merging, undoing and pruning, on every store: no loss, no double, no orphan."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
-from memrouter.config.memory import MilvusSettings, SqliteSettings, ValkeySettings
 from memrouter.errors import StoreUnavailable
 from memrouter.memory.upkeep.union import key, sentences
 from memrouter.models.history import Actor
 from memrouter.models.memory import Scope, Source
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.milvus.store import MilvusStore
 from memrouter.stores.query import ALL_TYPES, Filter
-from memrouter.stores.sqlite.store import SqliteStore
-from memrouter.stores.valkey.store import ValkeyStore
-from memrouter.testing.milvus import drop, elsewhere
 from memrouter.testing.records import NOW
-from memrouter.testing.valkey import apart, forget, serving, some_server
 
-from .upkeep_bench import DAY, DIMENSION, MODEL, Bench, Breaking
+from ..fault_stores import Breaking, OpenStore
+from .upkeep_bench import DAY, Bench
 
 ALICE = Scope("alice", None)
+STEPS = frozenset({"get", "search", "commit"})
 TEXTS = ("I have a small dog called Rex", "I have a small brown dog called Rex", "Our car is red")
 
 
-@pytest.fixture(scope="module")
-def valkey_server() -> Iterator[ValkeySettings]:
-    with some_server(os.environ) as settings:
-        yield settings
-
-
-@pytest.fixture(scope="module")
-def collection(milvus_server: MilvusSettings) -> Iterator[MilvusSettings]:
-    settings = elsewhere(milvus_server, index_algorithm="flat")
-    yield settings
-    asyncio.run(drop(settings))
-
-
-@pytest.fixture(params=["sqlite", "valkey", "milvus"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MemoryStore]:
-    store: MemoryStore
-    if request.param == "sqlite":
-        sqlite = SqliteSettings(path=str(tmp_path / "memories.db"), synchronous="normal")
-        store = await SqliteStore.open(sqlite, dimension=DIMENSION, embedding_model=MODEL)
-    elif request.param == "valkey":
-        valkey = apart(request.getfixturevalue("valkey_server"))
-        store = await ValkeyStore.open(valkey, dimension=DIMENSION, embedding_model=MODEL)
-        await serving(store)
-    else:
-        milvus = request.getfixturevalue("collection")
-        store = await MilvusStore.open(milvus, dimension=DIMENSION, embedding_model=MODEL)
+@pytest.fixture
+async def store(open_store: OpenStore) -> AsyncIterator[MemoryStore]:
+    store = await open_store()
     yield store
     await store.delete(ALICE, Filter(types=ALL_TYPES))
-    await store.aclose()
-    if request.param == "valkey":
-        await forget(valkey)
 
 
 async def whole(bench: Bench) -> None:
@@ -86,12 +54,12 @@ async def steps_of(store: MemoryStore, act: Callable[[Bench], Awaitable[object]]
             await bench.keep(*TEXTS)
             if merged:
                 await bench.upkeep.consolidation.run()
-            breaking = Breaking(store)
-            breaking.fail_at, breaking.late = number, late
+            breaking = Breaking(store, only=STEPS)
+            breaking.break_at(number, late=late)
             with suppress(StoreUnavailable):
                 await act(Bench(breaking).at(NOW + DAY))
             await whole(bench)
-            if breaking.calls <= number:
+            if len(breaking.calls) <= number:
                 break  # it came to its end before the call that was to fail
             await act(Bench(store).at(NOW + DAY))
             await whole(bench)

@@ -11,21 +11,19 @@ from msgspec.structs import replace
 from memrouter.config.keeping import ConsolidationSettings, QualitySettings, RetentionSettings
 from memrouter.config.memory import MemorySettings
 from memrouter.embeddings.hashing import HashEmbedder
-from memrouter.errors import StoreUnavailable
 from memrouter.memory.retrieval.words import Analyzer
 from memrouter.memory.storing.edits import OwnerEdits
 from memrouter.memory.storing.ids import IdFactory
 from memrouter.memory.upkeep.consolidation import MergedTextWriter
 from memrouter.memory.upkeep.upkeep import Upkeep
 from memrouter.models.memory import Matrix, MemoryRecord, Scope, Trust
-from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import ListQuery, MergeMode, ScanQuery
 from memrouter.testing.clock import ManualClock
 from memrouter.testing.records import NOW
 
+from ..fault_stores import DIMENSION, MODEL
+
 DAY = 86_400_000
-DIMENSION = 64
-MODEL = f"hash-{DIMENSION}"
 
 
 class Counts:
@@ -44,32 +42,6 @@ class Counts:
 
     def consolidation_tokens(self, *, prompt: int, completion: int) -> None:
         self.tokens = (self.tokens[0] + prompt, self.tokens[1] + completion)
-
-
-class Breaking:
-    """A store in front of another, of whose calls number ``fail_at`` fails: as it comes, or once it was carried out."""
-
-    def __init__(self, inner: MemoryStore) -> None:
-        self._inner = inner
-        self.fail_at: int | None = None
-        self.late = False
-        self.calls = 0
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        if name not in {"get", "search", "commit"}:
-            return found
-
-        async def call(*args: Any, **options: Any) -> Any:
-            number, self.calls = self.calls, self.calls + 1
-            if number == self.fail_at and not self.late:
-                raise StoreUnavailable("broken on purpose")
-            answer = await found(*args, **options)
-            if number == self.fail_at:
-                raise StoreUnavailable("broken on purpose")
-            return answer
-
-        return call
 
 
 class CountingEmbedder:

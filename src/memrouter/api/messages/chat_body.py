@@ -261,7 +261,7 @@ def _tool(value: object, place: str) -> Json:
     if value.get("type") not in (None, "custom"):
         raise InvalidRequest(
             f"{place}.type: this router runs no tools of its own; only tools of the client are handed to the model",
-            code="unsupported_tool",
+            code="unsupported_value",
             param=f"{place}.type",
         )
     function: Json = {"name": _required(value, "name", place)}
@@ -296,7 +296,7 @@ def _text_of(value: object, param: str) -> str:
 def _unknown(place: str, kind: str, known: str) -> InvalidRequest:
     if kind in _SERVER_BLOCKS:
         known += "; it runs no tools of its own"
-    return _wrong(f"{place}.type", f"this router knows the blocks {known}", code="unsupported_block")
+    return _wrong(f"{place}.type", f"this router knows the blocks {known}", code="unsupported_value")
 
 
 def _wrong(param: str, expected: str, *, code: str = "invalid_type") -> InvalidRequest:

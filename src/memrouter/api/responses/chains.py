@@ -13,7 +13,7 @@ from memrouter.clock import Clock
 from memrouter.errors import InvalidRequest, NotFound
 from memrouter.memory.storing.marks import ErasureMarks
 from memrouter.models.memory import Scope
-from memrouter.stores.state import MAX_STATE_BYTES, StateStore, responses_space
+from memrouter.stores.state import MAX_STATE_BYTES, StateStore, conversation_space, responses_space
 
 T = TypeVar("T")
 
@@ -48,11 +48,13 @@ class _Head(msgspec.Struct, frozen=True):
         parts: How many entries hold it.
         chain_bytes: Size of the chain up to it.
         ancestors: Ids of the responses before it, the first one of the chain first.
+        listed: The space that lists it among the responses of its conversation.
     """
 
     parts: int
     chain_bytes: int
     ancestors: list[str]
+    listed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +104,25 @@ class ResponseChains:
         self._max_chain_bytes = max_chain_bytes
 
     async def keep(
-        self, scope: Scope, response: dict[str, Any], *, items: Sequence[Item], chain: Chain, begun_at: int
+        self,
+        scope: Scope,
+        response: dict[str, Any],
+        *,
+        items: Sequence[Item],
+        chain: Chain,
+        conversation: str,
+        begun_at: int,
     ) -> bool:
         """Keep a response; return whether that was done.
 
-        It is not for one that is too large, nor where the user deleted everything meanwhile.
+        It is not for one that is too large, nor where the user deleted the conversation, or everything, meanwhile.
 
         Args:
             scope: The owner, in one project.
             response: The object that was answered.
             items: What was sent with it, each with an id.
             chain: What it builds upon.
+            conversation: Name of the conversation that it belongs to, with which it is deleted.
             begun_at: When the request came, in milliseconds since the epoch.
         """
         raw = msgspec.json.encode(StoredResponse([dict(item) for item in items], response))
@@ -121,14 +131,16 @@ class ResponseChains:
         now = self._clock.now_ms()
         space, name, until = responses_space(scope), str(response["id"]), now + self._ttl_ms
         parts = [raw[first : first + MAX_STATE_BYTES] for first in range(0, len(raw), MAX_STATE_BYTES)]
+        listed = conversation_space(scope, conversation)
+        await self._state.put(listed, name, str(len(parts)).encode(), now=now, expires_at=until)
         await _gathered(
             self._state.put(space, f"{name}.{number}", part, now=now, expires_at=until)
             for number, part in enumerate(parts)
         )
-        head = _Head(len(parts), chain.size + len(raw), list(chain.ids))
+        head = _Head(len(parts), chain.size + len(raw), list(chain.ids), listed)
         await self._state.put(space, name, msgspec.json.encode(head), now=now, expires_at=until)
-        if await self._marks.erased(scope, begun_at=begun_at, now=now):
-            await self._remove(space, name, len(parts))
+        if await self._marks.erased(scope, conversation_id=conversation, begun_at=begun_at, now=now):
+            await self._remove(space, name, head)
             return False
         return True
 
@@ -181,11 +193,12 @@ class ResponseChains:
         head = await self._head(space, response_id)
         if head is None:
             raise _absent()
-        await self._remove(space, response_id, head.parts)
+        await self._remove(space, response_id, head)
 
-    async def _remove(self, space: str, name: str, parts: int) -> None:
+    async def _remove(self, space: str, name: str, head: _Head) -> None:
         await self._state.remove(space, name)
-        await _gathered(self._state.remove(space, f"{name}.{number}") for number in range(parts))
+        await _gathered(self._state.remove(space, f"{name}.{number}") for number in range(head.parts))
+        await self._state.remove(head.listed, name)
 
     async def _head(self, space: str, name: str) -> _Head | None:
         if _ID.fullmatch(name) is None:

@@ -172,7 +172,7 @@ def _tool(tool: object, place: str) -> dict[str, Any]:
     if tool.get("type") != "function":
         raise InvalidRequest(
             f"{place}.type: this router runs no tools of its own; only function tools are handed to the model",
-            code="unsupported_tool",
+            code="unsupported_value",
             param=f"{place}.type",
         )
     if not isinstance(tool.get("name"), str) or not tool["name"]:

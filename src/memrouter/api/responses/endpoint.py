@@ -25,9 +25,11 @@ from memrouter.api.responses.page import page_of
 from memrouter.api.responses.reply import Answer
 from memrouter.api.responses.writer import ResponsesTranslation
 from memrouter.errors import InvalidRequest, NotFound, StoreError, Unauthenticated
+from memrouter.memory.turns.conversation import conversation_id
 from memrouter.models.chat import ChatRequest
 from memrouter.models.memory import Scope
 from memrouter.models.turn import Permission
+from memrouter.router.builtin.memory_plugin import SESSION_HEADER
 
 logger = logging.getLogger(__name__)
 
@@ -91,13 +93,17 @@ class ResponsesEndpoint:
         asked = await self._asked(sent, scope, len(body))
         answer = Answer(asked.request, self._new_id("resp"), asked.begun_at // 1000, self._new_id)
 
+        session = _session(asked, answer.id)
+
         async def keep() -> None:
             if scope is not None and asked.request.store and answer.status != "failed":
-                await self._keep(scope, asked, answer)
+                named = request.headers.get(SESSION_HEADER) or session
+                conversation = conversation_id(asked.chat, session=named, scope=scope)
+                await self._keep(scope, asked, answer, conversation)
 
         foreign = Foreign(
             translation=ResponsesTranslation(answer),
-            session=_session(asked, answer.id),
+            session=session,
             auto_store=asked.request.auto_store,
             closing=keep,
         )
@@ -155,14 +161,19 @@ class ResponsesEndpoint:
         except NotFound as error:
             raise NotFound(str(error), code="previous_response_not_found", param="previous_response_id") from error
 
-    async def _keep(self, scope: Scope, asked: _Asked, answer: Answer) -> None:
+    async def _keep(self, scope: Scope, asked: _Asked, answer: Answer, conversation: str) -> None:
         """Keep a response; whatever goes wrong, the answer must be sent."""
         if self._chains is None:
             return
         try:
             async with asyncio.timeout(KEEP_SECONDS):
                 kept = await self._chains.keep(
-                    scope, answer.render(), items=asked.items, chain=asked.chain, begun_at=asked.begun_at
+                    scope,
+                    answer.render(),
+                    items=asked.items,
+                    chain=asked.chain,
+                    conversation=conversation,
+                    begun_at=asked.begun_at,
                 )
         except (StoreError, TimeoutError) as error:
             logger.warning("a response could not be kept: %s", str(error) or "the store is too slow")
@@ -170,7 +181,7 @@ class ResponsesEndpoint:
             logger.exception("a response could not be kept")
         else:
             if not kept:
-                logger.info("a response was not kept: it is too large, or its user deleted everything meanwhile")
+                logger.info("a response was not kept: it is too large, or was deleted meanwhile")
 
     def _new_id(self, kind: str) -> str:
         return f"{kind}_{self._rng.getrandbits(128):032x}"

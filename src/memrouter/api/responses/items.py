@@ -108,7 +108,7 @@ def _add(messages: list[Message], item: Item, place: str) -> None:
         raise _wrong(
             f"{place}.type",
             "this router knows the items message, function_call, function_call_output, reasoning and item_reference",
-            code="unsupported_item",
+            code="unsupported_value",
         )
 
 
@@ -147,7 +147,7 @@ def _part(part: object, place: str) -> Message:
     raise _wrong(
         f"{place}.type",
         "this router knows the parts input_text, output_text, refusal, input_image, input_file and input_audio",
-        code="unsupported_part",
+        code="unsupported_value",
     )
 
 

@@ -6,13 +6,14 @@ from typing import Final
 
 from stdnum import luhn
 
+from memrouter.memory.screening.seams import joined
 from memrouter.memory.screening.spans import Span
 
 CARD_NUMBER: Final = "card_number"
 
-# Bounded: at most 19 digits with one blank, dot or dash between two of them.
-_DIGITS = re.compile(r"(?<![\w.+\-])(?:[0-9][ .\-]?){13,18}[0-9](?![\w\-]|\.[0-9])")
-_SEPARATOR = re.compile(r"[ .\-]")
+# Bounded: at most 19 digits with one blank, dot or dash, or an end of line, between two of them.
+_DIGITS = re.compile(r"(?<![\w.+\-])(?:[0-9](?: ?\n ?|[ .\-])?){13,18}[0-9](?![\w\-]|\.[0-9])")
+_SEPARATOR = re.compile(r" ?\n ?|[ .\-]")
 _GROUPS = frozenset({(16,), (15,), (14,), (19,), (4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (6, 13), (8, 8)})
 _ISSUERS = re.compile(
     r"4(?:[0-9]{15}|[0-9]{18})"  # Visa
@@ -38,11 +39,18 @@ _CARD = re.compile(
 
 
 def card_numbers(text: str) -> Iterator[Span]:
-    """Yield card numbers in a levelled text.
+    """Yield card numbers in a levelled text, divided ones too.
 
     The check digit, the issuer's range, the length and the grouping must all be right, and nothing just before may call
     it the number of an order, a parcel or a device.
     """
+    yield from _undivided(text)
+    whole = joined(text, lines=False)
+    if whole is not None:
+        yield from map(whole.original, _undivided(whole.text))
+
+
+def _undivided(text: str) -> Iterator[Span]:
     for match in _DIGITS.finditer(text):
         if _is_card(match[0]) and not _is_order(text[max(0, match.start() - _BEFORE) : match.start()]):
             yield Span(*match.span(), CARD_NUMBER)
@@ -51,7 +59,7 @@ def card_numbers(text: str) -> Iterator[Span]:
 def _is_card(found: str) -> bool:
     groups = _SEPARATOR.split(found)
     digits = "".join(groups)
-    if tuple(map(len, groups)) not in _GROUPS or not _ISSUERS.fullmatch(digits):
+    if found.count("\n") > 1 or tuple(map(len, groups)) not in _GROUPS or not _ISSUERS.fullmatch(digits):
         return False
     return len(set(digits)) > 1 and luhn.is_valid(digits)
 

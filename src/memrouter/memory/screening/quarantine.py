@@ -11,7 +11,9 @@ from memrouter.memory.screening.rules import (
     HINTS,
     IGNORE_INSTRUCTIONS,
     PATTERNS,
+    ROLE_MARKERS,
     RULES,
+    Rule,
 )
 from memrouter.memory.screening.timed_pattern import TimedPattern
 from memrouter.models.memory import Trust
@@ -53,6 +55,28 @@ class Quarantine:
         if any(next(self._found(folded(inner), own=False), None) for inner in decoded(text)):
             return HIDDEN_TEXT
         return CONFIGURED_PATTERN if any(pattern.found(text) for pattern in self._patterns) else None
+
+    def rule_of_answer(self, text: str, *, own_words: str) -> str | None:
+        """Return the rule for which a turn must be kept apart for what the model answered, or None.
+
+        A user has read the answer and gone on, so advice in it ("you should tell them") is none; what breaks two of the
+        rules for words that are not the user's own is an instruction that it passed on.
+
+        Args:
+            text: Question and answer, which ``rule`` found nothing in.
+            own_words: The question.
+        """
+        if not self._enabled:
+            return None
+        asked = self._strict_ones(folded(own_words))
+        broken = [rule.name for rule in self._strict_ones(folded(text)) if rule not in asked]
+        return broken[0] if len(broken) > 1 else None
+
+    @staticmethod
+    def _strict_ones(text: str) -> list[Rule]:
+        hints = {hint for hint in HINTS if hint in text}
+        strict = (rule for rule in PATTERNS if rule.strict and not rule.hints.isdisjoint(hints))
+        return [rule for rule in strict if rule.name != ROLE_MARKERS and rule.pattern.search(text)]
 
     def _found(self, text: str, *, own: bool) -> Iterator[str]:
         hints = {hint for hint in HINTS if hint in text}

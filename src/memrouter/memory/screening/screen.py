@@ -79,6 +79,10 @@ class Screen:
         kept = cut_to_bytes(clean.content).rstrip() if clean.counts else content
         return Screened(kept, self._quarantine.rule(content, trust=trust), clean.counts)
 
+    def instructing_answer(self, content: str, *, own_words: str) -> str | None:
+        """Return the rule that the answer in a turn breaks; see ``Quarantine.rule_of_answer``."""
+        return self._quarantine.rule_of_answer(content, own_words=own_words)
+
 
 def _says_anything(masked: str, kinds: Mapping[str, int]) -> bool:
     for kind in kinds:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from math import log2
 from typing import Final
 
+from memrouter.memory.screening.seams import joined
 from memrouter.memory.screening.spans import Span
 
 PRIVATE_KEY: Final = "private_key"
@@ -33,6 +34,7 @@ _TOKEN = re.compile(
     r"|r8_[A-Za-z0-9]{37}|xai-[A-Za-z0-9]{60,90}|pplx-[A-Za-z0-9]{40,60}|nvapi-[A-Za-z0-9_\-]{50,80}"
     r"|dckr_pat_[A-Za-z0-9_\-]{20,40}|lin_api_[A-Za-z0-9]{32,48}|ATATT3[A-Za-z0-9_\-=]{50,300}"
     r"|vercel_[A-Za-z0-9]{20,40}|(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])|AGE-SECRET-KEY-1[A-Z0-9]{50,60}"
+    r"|mr_[a-z2-7]{12}_[0-9a-f]{64}"
     r")"
 )
 _JWT = re.compile(r"(?<![A-Za-z0-9_\-])eyJ[A-Za-z0-9_\-]{8,}+\.eyJ[A-Za-z0-9_\-]{8,}+(?:\.[A-Za-z0-9_\-]*+)?")
@@ -110,7 +112,13 @@ class SecretFinder:
         self._shapes = _vendor_shapes()
 
     def find(self, text: str) -> Iterator[Span]:
-        """Yield secrets in a levelled text; the more certain kinds come first."""
+        """Yield secrets in a levelled text, divided ones too; the more certain kinds come first."""
+        yield from self._undivided(text)
+        whole = joined(text, lines=True)
+        if whole is not None:
+            yield from map(whole.original, self._undivided(whole.text))
+
+    def _undivided(self, text: str) -> Iterator[Span]:
         yield from _private_keys(text)
         yield from self._tokens(text)
         lowered = text.lower()

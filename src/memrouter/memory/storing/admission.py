@@ -132,6 +132,9 @@ class Admission:
         answer = self.screen.screen(content, trust=trust, role=draft.role, explicit=draft.source is Source.API)
         if isinstance(answer, Rejected):
             return Dropped(answer.reason)
+        if answer.quarantine is None and draft.own_words:
+            rule = self.screen.instructing_answer(content, own_words=draft.own_words)
+            answer = replace(answer, quarantine=rule)
         return answer if answer.quarantine is None else self._without_answer(draft, trust) or answer
 
     def _without_answer(self, draft: MemoryDraft, trust: Trust) -> Screened | None:

@@ -43,7 +43,14 @@ class Capacity:
         self._settings = settings
 
     async def room(
-        self, user_id: str, adding: int, *, now: int, gone: Collection[str] = (), spared: Collection[str] = ()
+        self,
+        user_id: str,
+        adding: int,
+        *,
+        now: int,
+        gone: Collection[str] = (),
+        spared: Collection[str] = (),
+        at_most: int | None = None,
     ) -> Room:
         """Return what has to leave for ``adding`` more visible memories; changes nothing.
 
@@ -55,17 +62,21 @@ class Capacity:
             now: Milliseconds since the epoch.
             gone: Visible memories that will not be any more.
             spared: Memories that are changed in the same step, so that they cannot leave.
+            at_most: How many there are at most, hidden ones too; None where that is not known.
         """
         cap = self._settings.max_memories_per_user
+        if at_most is not None and at_most + adding <= cap:
+            return Room()
         if await self._store.count(user_id) + adding <= cap:
             return Room()
         if (await self._store.stats(Scope(user_id, None), now=now)).total + adding - len(gone) <= cap:
             return Room()
-        kept = [record for record in await self._visible(user_id, now) if record.id not in gone]
-        over = len(kept) + adding - cap
-        free = [record for record in kept if record.id not in spared]
-        evicted = weakest(free, over, now=now, settings=self._settings)
-        return Room(frozenset(record.id for record in evicted), max(0, over - len(evicted)))
+        kept = await self._kept(user_id)
+        visible = [record for record in kept if record.visible(now) and record.id not in gone]
+        over = len(visible) + adding - cap
+        free = [record for record in visible if record.id not in spared]
+        evicted = {record.id for record in weakest(free, over, now=now, settings=self._settings)}
+        return Room(_with_replaced(evicted, kept) - frozenset(spared), max(0, over - len(evicted)))
 
     async def trim(self, user_id: str, *, edits: OwnerEdits, observer: WriteObserver, now: int) -> int:
         """Remove what is over the cap, as after an import; return how many were removed."""
@@ -80,10 +91,13 @@ class Capacity:
             audit("evicted", user_id, evicted, actor=Actor.ROUTER, rule="max_memories_per_user")
         return len(evicted)
 
-    async def _visible(self, user_id: str, now: int) -> Sequence[MemoryRecord]:
-        return [
-            record
-            async for page in self._store.scan(ScanQuery(user_id=user_id))
-            for record in page.records
-            if record.visible(now)
-        ]
+    async def _kept(self, user_id: str) -> Sequence[MemoryRecord]:
+        return [record async for page in self._store.scan(ScanQuery(user_id=user_id)) for record in page.records]
+
+
+def _with_replaced(evicted: set[str], kept: Sequence[MemoryRecord]) -> frozenset[str]:
+    """Return ids with those of what these memories replaced, which was kept only so that it could be undone."""
+    gone = frozenset(evicted)
+    while more := {record.id for record in kept if record.superseded_by in gone} - gone:
+        gone |= more
+    return gone

@@ -18,6 +18,9 @@ from memrouter.models.memory import Matrix, MemoryRecord, Source, content_digest
 _AGREEING: Final = 8
 """Most memories whose words are compared with one text; the nearest ones."""
 
+MAX_SOURCES: Final = 64
+"""Most turns that a fact which is said again and again is linked to; the latest ones."""
+
 Kind = Literal["exact_duplicate", "near_duplicate"]
 
 
@@ -97,10 +100,12 @@ def refreshed(old: MemoryRecord, again: MemoryRecord, *, kind: Kind, actor: Acto
     """Return ``old`` with what it gains by being said again.
 
     It is seen anew, is as important as the more important of the two and lives as long as the longer-lived. Its text,
-    trust and day stay. One entry of its history tells when it was last said again, and how often.
+    trust and day stay; a fact is linked to the turns that say so again. One entry of its history tells when it was last
+    said again, and how often.
     """
     return replace(
         old,
+        links=_sources(old, again),
         updated_at=max(old.updated_at, now),
         importance=max(old.importance, again.importance),
         expires_at=_later(old.expires_at, again.expires_at),
@@ -147,6 +152,12 @@ def _turn(record: MemoryRecord) -> tuple[str, int, Source] | None:
 
 def _later(one: int | None, other: int | None) -> int | None:
     return None if one is None or other is None else max(one, other)
+
+
+def _sources(old: MemoryRecord, again: MemoryRecord) -> tuple[str, ...]:
+    if not (old.source is again.source is Source.EXTRACTION):
+        return old.links
+    return tuple(dict.fromkeys((*old.links, *again.links)))[-MAX_SOURCES:]
 
 
 def _said_again(

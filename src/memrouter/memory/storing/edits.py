@@ -8,16 +8,19 @@ from typing import Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from memrouter.errors import StoreUnavailable
+from memrouter.memory.storing.outlines import Outlines
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import NOTHING_HELD, Change, StoreQuery
 
 T = TypeVar("T")
 
-ATTEMPTS: Final = 12
+ATTEMPTS: Final = 24
 """How often a change is planned anew before it is given up."""
 PAUSE_SECONDS: Final = 0.02
-"""Longest pause before the second try; twice as long before each further one, a second at most."""
+"""Longest pause before the second try; twice as long before each further one, up to ``MAX_PAUSE_SECONDS``."""
+MAX_PAUSE_SECONDS: Final = 0.25
+"""Longest pause of all: whoever waits longer than the others never gets between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,16 @@ class OwnerEdits:
     Args:
         store: Where.
         rng: Spreads the tries of several routers.
+
+    Attributes:
+        outlines: What is known of the owners that were written to last.
     """
 
     def __init__(self, store: MemoryStore, *, rng: Random) -> None:
         self._store = store
         self._rng = rng
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.outlines = Outlines()
 
     async def apply(self, user_id: str, plan: Callable[[], Awaitable[Plan[T]]]) -> T:
         """Make a change and return its plan's result.
@@ -59,17 +66,24 @@ class OwnerEdits:
         Raises:
             StoreUnavailable: The store failed, or others wrote to this owner without a pause.
         """
+        return await self.apply_at(user_id, lambda _: plan())
+
+    async def apply_at(self, user_id: str, plan: Callable[[int], Awaitable[Plan[T]]]) -> T:
+        """Do as ``apply``; the plan is given the owner's generation at which it is to be good."""
         lock = self._locks.setdefault(user_id, asyncio.Lock())
         async with lock:
             for attempt in range(ATTEMPTS):
                 generation = await self.generation(user_id)
-                planned = await plan()
+                planned = await plan(generation)
                 if not planned.put and not planned.remove:
                     return planned.result
                 change = Change(user_id, after=generation, put=planned.put, remove=planned.remove)
-                if await self._store.commit(change) is not None:
+                made = await self._store.commit(change)
+                if made is not None:
+                    self.outlines.changed(change, made)
                     return planned.result
-                await asyncio.sleep(min(1.0, PAUSE_SECONDS * 2**attempt) * self._rng.random())
+                self.outlines.outdated(user_id)
+                await asyncio.sleep(min(MAX_PAUSE_SECONDS, PAUSE_SECONDS * 2**attempt) * self._rng.random())
         raise StoreUnavailable("this user's memories are being changed without a pause; try again later")
 
     async def outdate(self, user_id: str) -> None:

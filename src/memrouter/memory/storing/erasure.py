@@ -1,21 +1,25 @@
 """Deleting memories so that they are gone: with what was made of them, and from work that is under way."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-
-from msgspec.structs import replace
+from typing import Final
 
 from memrouter.clock import Clock
+from memrouter.memory.extraction.source_turns import is_source
 from memrouter.memory.storing.audit import audit
+from memrouter.memory.storing.derived import freed_again, matters, removal
 from memrouter.memory.storing.edits import OwnerEdits, Plan
 from memrouter.memory.storing.marks import Erased, ErasureMarks
 from memrouter.memory.upkeep.merging import FROM_CONVERSATION
-from memrouter.models.history import Actor, Event, HistoryEntry, appended
-from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source
+from memrouter.models.history import Actor
+from memrouter.models.memory import MemoryRecord, MemoryType, Scope
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import ALL_TYPES, Filter, ScanQuery
-from memrouter.stores.state import drop_responses
+from memrouter.stores.state import drop_conversation, drop_responses
+
+_PIECE: Final = 500
+"""Most memories of a conversation that are removed in one step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,12 @@ class Eraser:
     async def forget(self, scope: Scope, memory_id: str, *, actor: Actor) -> bool:
         """Remove one memory, superseded and expired ones too; return whether it was there.
 
-        What it replaced goes with it: that was kept only so that it could be undone. A memory that was merged into
-        another takes that one along, since its text stands there too, and the others that it was merged with are
-        visible again.
+        What it replaced goes with it, and of a turn the windows that hold its text and the facts that were drawn from
+        it alone; see ``removal``. A memory that was merged into another takes that one along, since its text stands
+        there too, and the others that it was merged with are visible again.
         """
         ids = frozenset({memory_id})
-        await self._marks.note(Erased(scope, ids=ids), now=self._clock.now_ms())
+        await self._marks.note(await self._erased(scope, ids), now=self._clock.now_ms())
         removed = await self._removed(scope, ids, actor)
         if removed:
             audit("deleted", scope.user_id, removed, actor=actor)
@@ -86,17 +90,21 @@ class Eraser:
     async def erase_conversation(self, scope: Scope, conversation_id: str, *, actor: Actor) -> Receipt:
         """Remove everything that came from a conversation and return a receipt for it.
 
-        Those into which one of them was merged go too; see ``forget``. What was said in another conversation as well
-        stays where that one said it first.
+        Those into which one of them was merged go too, see ``forget``, and the responses that were kept of it. What was
+        said in another conversation as well stays where that one said it first.
         """
         now = self._clock.now_ms()
         await self._marks.note(Erased(scope, conversation_id=conversation_id), now=now)
+        found = [
+            record.id
+            async for page in self._store.scan(ScanQuery(user_id=scope.user_id))
+            for record in page.records
+            if scope.covers(record) and _comes_from(record, conversation_id)
+        ]
         removed: set[str] = set()
-        async for page in self._store.scan(ScanQuery(user_id=scope.user_id)):
-            ids = {
-                record.id for record in page.records if scope.covers(record) and _comes_from(record, conversation_id)
-            }
-            removed |= await self._removed(scope, ids, actor) if ids else frozenset()
+        for first in range(0, len(found), _PIECE):
+            removed |= await self._removed(scope, frozenset(found[first : first + _PIECE]), actor)
+        await drop_conversation(self._store.state, scope, conversation_id)
         if not removed:
             await self._edits.outdate(scope.user_id)
         audit("deleted", scope.user_id, removed, actor=actor, rule="conversation", conversation_id=conversation_id)
@@ -124,49 +132,39 @@ class Eraser:
         audit("erased", scope.user_id, (), actor=actor, count=len(erased))
         return _receipt(erased, now)
 
+    async def _erased(self, scope: Scope, ids: frozenset[str]) -> Erased:
+        """Return what is deleted with the turns that it is of, so that windows which are being made can be told."""
+        records = await self._store.get(scope, sorted(ids), now=0)  # at time 0 nothing has expired
+        turns = {
+            (record.project_id, record.conversation_id, record.turn_index)
+            for record in records
+            if is_source(record) and record.conversation_id is not None and record.turn_index is not None
+        }
+        return Erased(scope, ids=ids, turns=frozenset(turns))
+
     async def _drop_responses(self, scope: Scope, types: frozenset[MemoryType]) -> None:
         if types == ALL_TYPES:
             await drop_responses(self._store.state, scope)
 
     async def _removed(self, scope: Scope, ids: Collection[str], actor: Actor) -> frozenset[str]:
-        """Remove memories and what hangs together with them; return the ids of all that were there."""
+        """Remove memories and what goes along with them; return the ids of all that were there."""
 
         async def plan() -> Plan[frozenset[str]]:
             now = self._clock.now_ms()
-            gone = await self._with_relatives(scope, ids)
-            freed = await self._freed(scope, gone)
-            restored = [_restored(record, actor=actor, now=now) for record in freed]
-            return Plan(frozenset(gone), restored, frozenset(gone))
+            done = removal(ids, await self._kept(scope, ids))
+            freed = [freed_again(record, actor=actor, now=now) for record in done.freed]
+            return Plan(done.gone, [*freed, *done.unlinked], done.gone)
 
         return await self._edits.apply(scope.user_id, plan)
 
-    async def _with_relatives(self, scope: Scope, ids: Collection[str]) -> dict[str, MemoryRecord]:
-        """Return the memories of these ids, what they replaced, and those into which they were merged."""
-        gone = await self._get(scope, ids)
-        replacing = list(gone.values())
-        while replacing:
-            places = {record.id for record in replacing}
-            found = await self._get(scope, {link for record in replacing for link in record.links} - gone.keys())
-            replacing = [record for record in found.values() if record.superseded_by in places]
-            gone |= {record.id: record for record in replacing}
-        merged = list(gone.values())
-        while merged:
-            found = await self._get(scope, {record.superseded_by or "" for record in merged} - gone.keys() - {""})
-            merged = [heir for heir in found.values() if heir.source is Source.CONSOLIDATION]
-            gone |= {record.id: record for record in merged}
-        return gone
-
-    async def _freed(self, scope: Scope, gone: dict[str, MemoryRecord]) -> Sequence[MemoryRecord]:
-        """Return the memories that only a merged one which goes keeps out of sight."""
-        links = {link for record in gone.values() for link in record.links}
-        parts = await self._get(scope, links - gone.keys())
-        return [record for record in parts.values() if record.superseded_by in gone]
-
-    async def _get(self, scope: Scope, ids: Iterable[str]) -> dict[str, MemoryRecord]:
-        wanted = sorted(ids)
-        # At time 0 nothing has expired.
-        found = await self._store.get(scope, wanted, now=0) if wanted else []
-        return {record.id: record for record in found}
+    async def _kept(self, scope: Scope, ids: Collection[str]) -> dict[str, MemoryRecord]:
+        """Return the memories of these ids and all that may have to do with them."""
+        return {
+            record.id: record
+            async for page in self._store.scan(ScanQuery(user_id=scope.user_id))
+            for record in page.records
+            if scope.covers(record) and (record.id in ids or matters(record))
+        }
 
 
 def _receipt(ids: Collection[str], erased_at: int) -> Receipt:
@@ -178,8 +176,3 @@ def _comes_from(record: MemoryRecord, conversation_id: str) -> bool:
     """Return whether a memory, or one that was merged into it, comes from a conversation."""
     origins = (entry.ref for entry in record.history if entry.rule == FROM_CONVERSATION)
     return record.conversation_id == conversation_id or conversation_id in origins
-
-
-def _restored(record: MemoryRecord, *, actor: Actor, now: int) -> MemoryRecord:
-    entry = HistoryEntry(now, Event.RESTORED, actor, "merged_memory_deleted", record.superseded_by)
-    return replace(record, superseded_by=None, updated_at=now, history=appended(record.history, entry))

@@ -55,6 +55,27 @@ async def read_kept(
     return Kept(visible, apart, replaced, there)
 
 
+async def read_suspects(
+    store: MemoryStore, scope: Scope, records: Sequence[MemoryRecord], ids: Collection[str], *, now: int
+) -> Kept:
+    """Return what is kept of the memories that alone may bear on new ones, none of which is to be quarantined.
+
+    Args:
+        store: Where.
+        scope: One project of one user.
+        records: The new memories, of this scope.
+        ids: Of memories that may hold what one of them holds.
+        now: Milliseconds since the epoch.
+    """
+    found = await store.get(scope, sorted(ids), now=0) if ids else []
+    own = {record.id for record in records}
+    return Kept(
+        visible=[record for record in found if record.visible(now)],
+        replaced=[record for record in found if record.superseded_by is not None and record.living(now)],
+        there=[record for record in found if record.id in own],
+    )
+
+
 async def _none() -> Sequence[MemoryRecord]:
     return ()
 

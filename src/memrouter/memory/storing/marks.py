@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from memrouter.models.memory import MemoryRecord, MemoryType, Scope, owner_key
+from memrouter.memory.storing.extract import WINDOW_TURNS
+from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source, owner_key
 from memrouter.stores.query import ALL_TYPES
 from memrouter.stores.state import StateStore
 
@@ -24,18 +25,21 @@ class Erased:
         types: Of which types.
         conversation_id: Only what came from this conversation; None for anything.
         ids: Only these memories; None for any.
+        turns: Project, conversation and number of the turns that ``ids`` are of, whose text stands in windows too.
     """
 
     scope: Scope
     types: frozenset[MemoryType] = ALL_TYPES
     conversation_id: str | None = None
     ids: frozenset[str] | None = None
+    turns: frozenset[tuple[str, str, int]] = frozenset()
 
     def keys(self) -> set[str]:
         """Return the names of its marks."""
         project = self.scope.project_id
         if self.ids is not None:
-            return {_key("id", memory_id) for memory_id in self.ids}
+            turns = {_key("turn", project, conversation, str(number)) for project, conversation, number in self.turns}
+            return turns | {_key("id", memory_id) for memory_id in self.ids}
         if self.conversation_id is not None:
             return {_key("conversation", project, self.conversation_id)}
         if self.types == ALL_TYPES:
@@ -79,13 +83,15 @@ class ErasureMarks:
                     gone.add(record.id)
         return gone
 
-    async def erased(self, scope: Scope, *, begun_at: int, now: int) -> bool:
-        """Return whether everything of one project was deleted at ``begun_at`` or later."""
+    async def erased(self, scope: Scope, *, conversation_id: str, begun_at: int, now: int) -> bool:
+        """Return whether a conversation, or everything of its project, was deleted at ``begun_at`` or later."""
         space = _space(scope.user_id)
         if await self._at(space, _LATEST, now) < begun_at:
             return False
-        times = [await self._at(space, _key("all", project), now) for project in (scope.project_id, None)]
-        return max(times) >= begun_at
+        projects = (scope.project_id, None)
+        keys = [_key("all", project) for project in projects]
+        keys += [_key("conversation", project, conversation_id) for project in projects]
+        return max([await self._at(space, key, now) for key in keys]) >= begun_at
 
     async def _at(self, space: str, key: str, now: int) -> int:
         entry = await self._state.get(space, key, now=now)
@@ -101,6 +107,9 @@ def _covering(record: MemoryRecord) -> Iterable[str]:
             yield _key("conversation", project, record.conversation_id)
     for memory_id in (record.id, *record.links):
         yield _key("id", memory_id)
+    if record.source is Source.SESSION_WINDOW and record.conversation_id is not None and record.turn_index is not None:
+        for number in range(record.turn_index - WINDOW_TURNS + 1, record.turn_index + 1):
+            yield _key("turn", record.project_id, record.conversation_id, str(number))
 
 
 def _space(user_id: str) -> str:

@@ -23,9 +23,10 @@ from memrouter.memory.storing.deposit import Deposit, Fate, Kept, Outcome, depos
 from memrouter.memory.storing.drafts import MemoryDraft
 from memrouter.memory.storing.edits import OwnerEdits, Plan
 from memrouter.memory.storing.ids import IdFactory
-from memrouter.memory.storing.kept import MAX_QUARANTINED, read_kept
+from memrouter.memory.storing.kept import MAX_QUARANTINED, read_kept, read_suspects
 from memrouter.memory.storing.marks import ErasureMarks
 from memrouter.memory.storing.observer import Unobserved, WriteObserver
+from memrouter.memory.storing.outlines import Outline
 from memrouter.memory.storing.replays import Replays
 from memrouter.models.history import Actor
 from memrouter.models.memory import DEFAULT_PROJECT, MemoryRecord, Scope
@@ -189,7 +190,7 @@ class WriteGate:
         if not write.places:
             return ()
         again, write.tried = write.tried, True
-        written = await self.edits.apply(write.scope.user_id, partial(self._plan, write, again=again))
+        written = await self.edits.apply_at(write.scope.user_id, partial(self._plan, write, again))
         self._replays.note(write.records)
         self._tell(write, written)
         return written.outcomes
@@ -199,22 +200,15 @@ class WriteGate:
         now = self._clock.now_ms()
         return await self.capacity.trim(user_id, edits=self.edits, observer=self._observer, now=now)
 
-    async def _plan(self, write: Write, *, again: bool) -> Plan[_Written]:
+    async def _plan(self, write: Write, again: bool, generation: int) -> Plan[_Written]:
         now = self._clock.now_ms()
-        kept = await read_kept(
-            self._store,
-            write.scope,
-            write.records,
-            unique=write.unique,
-            again=again,
-            replayed=self._replays.suspected(write.records) if write.unique else (),
-            now=now,
-        )
+        outline = await self._outline(write, generation)
+        kept, erased = await asyncio.gather(self._kept(write, outline, again, now), self._erased(write, now))
         todo = partial(
             deposit,
             write.places,
             kept,
-            erased=await self._erased(write, now),
+            erased=erased,
             actor=write.actor,
             unique=write.unique,
             now=now,
@@ -222,18 +216,44 @@ class WriteGate:
         )
         inline = len(write.records) * len(kept.visible) <= INLINE_PAIRS
         done = todo() if inline else await asyncio.to_thread(todo)
-        room = await self._room(write.scope.user_id, done, now)
+        room = await self._room(write.scope.user_id, done, outline, now)
         return _planned(done, room, _crowded_out(done, kept))
+
+    async def _outline(self, write: Write, generation: int) -> Outline | None:
+        """Return the owner's outline where it can stand for a search."""
+        if not write.unique or not write.records or any(record.quarantine for record in write.records):
+            return None
+        return await self.edits.outlines.at(write.scope.user_id, generation, self._store)
+
+    async def _kept(self, write: Write, outline: Outline | None, again: bool, now: int) -> Kept:
+        if outline is None:
+            replayed = self._replays.suspected(write.records) if write.unique else ()
+            return await read_kept(
+                self._store, write.scope, write.records, unique=write.unique, again=again, replayed=replayed, now=now
+            )
+        todo = partial(self._suspects, write.records, outline)
+        inline = len(write.records) * len(outline) <= INLINE_PAIRS
+        ids = todo() if inline else await asyncio.to_thread(todo)
+        own = {record.id for record in write.records} if again else set()
+        return await read_suspects(self._store, write.scope, write.records, ids | own, now=now)
+
+    def _suspects(self, records: Sequence[MemoryRecord], outline: Outline) -> set[str]:
+        near = self._settings.deduplication
+        threshold = near.similarity_threshold if near.enabled else None
+        return {name for record in records for name in outline.suspects(record, threshold=threshold)}
 
     async def _erased(self, write: Write, now: int) -> Collection[str]:
         if write.begun_at is None:
             return ()
         return await self.marks.covered(write.scope.user_id, write.records, begun_at=write.begun_at, now=now)
 
-    async def _room(self, user_id: str, done: Deposit, now: int) -> Room:
+    async def _room(self, user_id: str, done: Deposit, outline: Outline | None, now: int) -> Room:
         if len(done.new) <= len(done.superseded):
             return Room()
-        return await self.capacity.room(user_id, len(done.new), now=now, gone=done.superseded, spared=done.put)
+        at_most = None if outline is None else len(outline)
+        return await self.capacity.room(
+            user_id, len(done.new), now=now, gone=done.superseded, spared=done.put, at_most=at_most
+        )
 
     def _tell(self, write: Write, written: _Written) -> None:
         groups: defaultdict[tuple[str, str | None, str | None], list[str]] = defaultdict(list)

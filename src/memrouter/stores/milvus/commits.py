@@ -58,7 +58,8 @@ class Commits:
                 await self._journal.withdrawn(user, proposal, after)
                 return None
             await self._journal.concluded(proposal)
-            return after.generation
+            # Where another router's change stands as well, nobody may take it for known who goes by the number given.
+            return state.generation if others else after.generation
 
     async def _change(self, planned: PlannedChange, state: OwnerState) -> Change:
         change = self._journal.change(state)

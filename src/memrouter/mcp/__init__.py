@@ -1,0 +1,1 @@
+"""A user's memories as an MCP server: tools, resources and a prompt. Needs the extra ``[mcp]``."""
