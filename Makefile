@@ -37,7 +37,7 @@ check: install ## Lint, format and types
 	$(BIN)/mypy
 
 test: check ## Lint, types and every test
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 2 $(ARGS)
 
 bench-valkey: install ## Measure the Valkey store beside the raw commands
 	$(BIN)/python -m benchmarks.valkey $(ARGS)

@@ -36,6 +36,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Together(config, log)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test that ``together`` would put into the wrong group."""
+    for item in items:
+        if "milvus_server" in getattr(item, "fixturenames", ()) and together(item.nodeid) != "milvus":
+            raise pytest.UsageError(f"{item.nodeid} needs Milvus and does not have it in its name")
+
+
 def together(nodeid: str) -> str:
     """Return the name of the group of tests that this one belongs to.
 

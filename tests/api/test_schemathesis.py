@@ -28,7 +28,6 @@ CHECKS = (
     "response_headers_conformance",
     "response_schema_conformance",
 )
-LEAST_CASES = 100
 SECRET = "0123456789abcdef" * 4
 
 
@@ -69,7 +68,7 @@ async def something_there(router: Router, headers: dict[str, str]) -> dict[str, 
 async def schemathesis_run(router: Router, headers: dict[str, str], *, phases: str, folder: Path) -> str:
     """Return the report of a run without failures."""
     arguments = [
-        *("--phases", phases, "--max-examples", "4", "--no-shrink", "--continue-on-failure"),
+        *("--phases", phases, "--max-examples", "6", "--no-shrink", "--continue-on-failure"),
         *("--generation-deterministic", "--request-timeout", "20"),
         *("--checks", ",".join(CHECKS), "--warnings", "off", "--url", router.url),
         *(part for name, value in headers.items() for part in ("--header", f"{name}: {value}")),
@@ -112,4 +111,4 @@ async def test_every_route_answers_as_described_whatever_it_is_sent(tmp_path: Pa
     assert tested is not None, report
     assert generated is not None, report
     assert int(tested[1]) == len(described), report
-    assert int(generated[1]) > LEAST_CASES
+    assert int(generated[1]) >= 3 * len(described)

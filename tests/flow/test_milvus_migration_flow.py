@@ -36,7 +36,8 @@ async def milvus(milvus_server: MilvusSettings) -> AsyncIterator[JsonObject]:
 
 
 def on(model: ScriptedUpstream, **memory: Any) -> JsonObject:
-    return router_config({"scripted": [model.endpoint]}, memory=memory)
+    patient = {"timeout_ms": 30_000}  # what is asked is whether a request goes without memory, not how quick one is
+    return router_config({"scripted": [model.endpoint]}, memory=patient | memory)
 
 
 async def settled(router: Router) -> None:

@@ -11,7 +11,8 @@ from starlette.types import Scope as AsgiScope
 from memrouter.api.body import describe_body, read_form
 from memrouter.api.memory_access import MEMORY_ERRORS, OwnMemories, checked_id, refuse_query
 from memrouter.api.memory_forms import Replacement
-from memrouter.api.memory_views import HistoryView, MemoryView
+from memrouter.api.memory_history import HistoryView
+from memrouter.api.memory_views import MemoryView
 
 _ONE: Final = "/v1/memory/{memory_id:path}"
 

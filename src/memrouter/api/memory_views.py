@@ -12,7 +12,6 @@ from memrouter.memory.retrieval.explain import Candidate, Explanation, NearMiss
 from memrouter.memory.storing.deposit import Fate, Outcome
 from memrouter.memory.storing.drafts import MAX_TIME_MS
 from memrouter.memory.storing.erasure import Receipt
-from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import MemoryRecord, MemoryType, Source, Trust
 from memrouter.stores.query import Page, ScopeStats
 
@@ -151,38 +150,6 @@ class AddedMemories(BaseModel):
         return cls(
             memories=[MemoryView.of(outcome.record) for outcome in outcomes if outcome.record is not None],
             outcomes=[OutcomeView.of(outcome) for outcome in outcomes],
-        )
-
-
-class HistoryEntryView(BaseModel):
-    """One thing that happened to a memory."""
-
-    at: Moment
-    event: Event
-    actor: Actor
-    """Who or what did it."""
-    rule: str | None
-    """By which rule or why."""
-    ref: str | None
-    """Another memory, or a conversation, that has to do with it."""
-
-
-class HistoryView(BaseModel):
-    """What happened to a memory."""
-
-    id: str
-    history: list[HistoryEntryView]
-    """Oldest first, beginning with how it came to be written."""
-    chain: list[MemoryView]
-    """The memory with those that it replaced and those that replaced it, in the order of their creation."""
-
-    @classmethod
-    def of(cls, memory_id: str, entries: Sequence[HistoryEntry], chain: Sequence[MemoryRecord]) -> "HistoryView":
-        """Return the view of a history."""
-        return cls(
-            id=memory_id,
-            history=[HistoryEntryView.model_validate(entry, from_attributes=True) for entry in entries],
-            chain=[MemoryView.of(record) for record in chain],
         )
 
 

@@ -2,12 +2,12 @@
 
 from memrouter.api.memory_conversations import DeleteParams, ListParams, named_conversation
 from memrouter.api.memory_forms import MemoryChange, NewMemory, Replacement, Search
+from memrouter.api.memory_history import HistoryView
 from memrouter.api.memory_search import MemorySearch
 from memrouter.api.memory_views import (
     AddedMemories,
     Deleted,
     DeletedMany,
-    HistoryView,
     MemoryPage,
     MemoryView,
 )

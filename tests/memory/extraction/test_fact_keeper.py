@@ -18,7 +18,7 @@ from memrouter.memory.retrieval.retrieve import Retriever
 from memrouter.memory.retrieval.words import Analyzer
 from memrouter.memory.retrieval.working_set import WorkingSet
 from memrouter.memory.service import MemoryService
-from memrouter.memory.storing.drafts import MemoryDraft
+from memrouter.memory.storing.drafts import MemoryDraft, MemoryEdit
 from memrouter.models.history import Actor, Event
 from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source, Trust
 from memrouter.stores.base import MemoryStore
@@ -246,6 +246,19 @@ async def test_nothing_comes_of_turns_that_are_deleted_while_the_model_works(des
     assert desk.counted.of_facts == {"source_gone": 1}
     left = [record.id for record in (await desk.service.list(ANNA)).records]
     assert left == ([] if deletion == "everything" else [other.id])
+
+
+async def test_nothing_comes_of_a_turn_that_is_put_right_while_the_model_works(desk: Desk) -> None:
+    said = await desk.say("I live in Ghent.")
+    answered = asyncio.Event()
+    desk.server.script(replace(facts_answer(fact(GHENT)), before=(answered,)))
+    keeping = asyncio.create_task(desk.keeper.keep(TurnBatch(ANNA, [said.id])))
+    await asyncio.wait_for(desk.server.arrived.wait(), 10)
+    await desk.service.edit(ANNA, said.id, MemoryEdit(content="I live in Bruges."))
+    answered.set()
+    await keeping
+    assert await desk.texts() == []
+    assert desk.counted.of_facts == {"source_gone": 1}
 
 
 class DeletingStore:

@@ -114,7 +114,9 @@ class FactKeeper:
         plain: list[MemoryDraft] = []
         begun_at = min((turn.created_at for turn in living.values()), default=0)
         for fact in facts:
-            sources = [living[source.id] for source in fact.sources if source.id in living]
+            there = ((source, living.get(source.id)) for source in fact.sources)
+            # One that was put right since no longer says it.
+            sources = [now for source, now in there if now is not None and now.content == source.content]
             if not sources:
                 outcomes["source_gone"] += 1
                 continue

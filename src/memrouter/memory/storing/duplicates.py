@@ -89,7 +89,8 @@ class Pool:
             self._turns.setdefault(_turn(record), []).append(record)
 
     def _nearest(self, record: MemoryRecord) -> Sequence[MemoryRecord]:
-        scores = (1 + self._matrix[: len(self._records)] @ record.embedding) / 2
+        # Not a product by BLAS, whose threads wait for one another on a busy machine.
+        scores = (1 + np.einsum("ij,j->i", self._matrix[: len(self._records)], record.embedding)) / 2
         # A hair less than the threshold counts too: the same text need not give the same last bits.
         enough = np.flatnonzero(scores >= self._settings.similarity_threshold - 1e-6)
         best = enough[np.argsort(-scores[enough], kind="stable")][:_AGREEING]
