@@ -29,8 +29,9 @@ def forwardable(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the client's headers that a backend may see, names in lower case.
 
     Left out are hop-by-hop headers (RFC 9110, 7.6.1) with those that Connection names, headers that describe this one
-    connection or body, the router's own control headers, and every header that holds one of its API keys. Values are text as ASGI servers give it, Latin-1; those
-    that are really UTF-8 come back as such, so that a client which writes UTF-8 sends the same bytes as without router.
+    connection or body, the router's own control headers, and every header that holds one of its API keys. Values are
+    text as ASGI servers give it, Latin-1; those that are really UTF-8 come back as such, so that a client which writes
+    UTF-8 sends the same bytes as without router.
     """
     lowered = {name.lower(): value for name, value in headers.items()}
     dropped = _FRAMING | _CONTROL | _listed(lowered.get("connection", ""))
