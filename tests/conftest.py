@@ -1,7 +1,7 @@
 """Shared by all tests: how hypothesis runs, and which warnings are none of ours."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import PurePath
 from typing import Any
 
@@ -34,6 +34,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     config.option.loadscopereorder = False
     return Together(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Make fit for the way to the first process what a test has logged or compared: lone surrogates are not."""
+    return sendable((yield))
+
+
+def sendable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {sendable(name): sendable(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return type(value)(map(sendable, value))
+        case _:
+            return value
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

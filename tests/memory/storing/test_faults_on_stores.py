@@ -353,7 +353,7 @@ async def test_two_routers_that_fill_a_user_at_once_stay_within_the_cap(open_sto
     await users[0].say("one apple", "two pears", "three plums")
     users[1].bench.clock.ms = users[0].bench.clock.ms
     texts = (("four figs", "five kiwis"), ("six limes", "seven dates"))
-    await _at_once(users, *(user.say(*each) for user, each in zip(users, texts, strict=True)))
+    await _at_once(users, *(user.write(*map(turn, each)) for user, each in zip(users, texts, strict=True)))
     kept = await users[0].kept()
     assert len(kept) == CAP
     assert {record.content for record in kept.values()} <= {text for each in texts for text in each}

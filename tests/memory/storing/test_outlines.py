@@ -151,3 +151,9 @@ async def test_a_text_that_went_is_stored_again(tmp_path: Path) -> None:
         (again,) = await bench.write(MemoryDraft("I own a boat."))
         assert again.fate == "stored"
         assert await bench.visible() == ["I own a boat."]
+
+
+def test_a_turn_is_suspected_whatever_it_says() -> None:
+    old, new = records_of(["red tea", "not on 3 May"], [4, 4])
+    assert Outline([old]).suspects(new, threshold=None) == {old.id}
+    assert Outline([old]).suspects(replace(new, turn_index=5), threshold=None) == set()
