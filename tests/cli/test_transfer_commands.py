@@ -239,7 +239,7 @@ def _value(state: Any, past: str) -> int:
     return int(state)
 
 
-MANY = [MAKE(user_id=f"user {number % 7}", access_count=number) for number in range(1500)]
+MANY = [MAKE(user_id=f"user {number % 7}", access_count=number) for number in range(5000)]
 
 
 @pytest.mark.parametrize("name", ["out.ndjson", "out.ndjson.gz"])

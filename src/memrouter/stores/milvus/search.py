@@ -23,7 +23,7 @@ SPARE: Final = 32
 WHOLE_FACTOR: Final = 2
 """A scope with more entities than this many times the scan limit is not read whole: so many cannot be old versions."""
 
-LOOKS: Final = 3
+LOOKS: Final = 8
 """How often the candidates are looked for anew where the owner was written to meanwhile."""
 
 TIE: Final = 1e-5
@@ -79,9 +79,10 @@ class Search:
             generation, wordy = await self._wordy_ids(scope, query, generation)
             near = await self._near_ids(scope, query)
             state = await self._reader.some(scope.user_id, [*near, *wordy])
-            if not left or state.generation in (generation, 0):  # 0: nothing found, or nobody but a Go router wrote
+            now_at = state.generation or await self._reader.generation(scope.user_id)  # 0: no id was asked for
+            if not left or now_at in (generation, 0):  # 0: nobody but a Go router wrote
                 break
-            generation = state.generation  # the answer is to show one state
+            generation = now_at  # the answer is to show one state
         found = by_id(_visible(covered(state, scope), query))
         best = _nearest([found[memory_id] for memory_id in near if memory_id in found], query)
         chosen = [*best, *(found[memory_id] for memory_id in wordy if memory_id in found)]
