@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from memrouter.config.memory import SqliteSettings
-from memrouter.jobs.lease import LEASE_MS, SPACE, Lease
+from memrouter.jobs.lease import LEASE_MS, Lease
 from memrouter.stores.sqlite.store import SqliteStore
-from memrouter.stores.state import StateStore
+from memrouter.stores.state import LEASES, StateStore
 from memrouter.testing.clock import ManualClock
 
 
@@ -51,7 +51,7 @@ async def test_a_holder_that_slept_too_long_learns_that_it_lost_it(state: StateS
     await other.acquire()
     assert not await one.keep()
     await one.release()
-    entry = await state.get(SPACE, "work", now=clock.ms)
+    entry = await state.get(LEASES, "work", now=clock.ms)
     assert entry is not None
     assert entry.value == b"b"
 
@@ -70,7 +70,7 @@ async def test_a_lease_that_somebody_removed_is_noticed_when_it_is_renewed(state
     clock = ManualClock()
     one, _ = leases(state, clock)
     await one.acquire()
-    await state.drop(SPACE)
+    await state.drop(LEASES)
     assert await one.keep()
     clock.ms += LEASE_MS // 2
     assert not await one.keep()

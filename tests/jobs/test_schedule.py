@@ -12,10 +12,9 @@ import pytest
 from memrouter.config.memory import SqliteSettings
 from memrouter.errors import InvalidRequest, StoreUnavailable
 from memrouter.jobs.lease import LEASE_MS
-from memrouter.jobs.lease import SPACE as LEASES
 from memrouter.jobs.schedule import LONGEST_RUN, RETRY_SECONDS, SPACE, Run, Schedule, Task
 from memrouter.stores.sqlite.store import SqliteStore
-from memrouter.stores.state import StateStore
+from memrouter.stores.state import LEASES, StateStore
 from memrouter.testing.clock import ManualClock
 
 HOUR = 3_600_000

@@ -3,9 +3,8 @@
 from typing import Final
 
 from memrouter.clock import Clock
-from memrouter.stores.state import StateStore
+from memrouter.stores.state import LEASES, StateStore
 
-SPACE: Final = "leases"
 LEASE_MS: Final = 30_000
 """How long a lease holds without being renewed."""
 
@@ -68,14 +67,14 @@ class Lease:
         """
         token, self.token = self.token, 0
         if token:
-            await self._state.remove(SPACE, self._name, if_version=token)
+            await self._state.remove(LEASES, self._name, if_version=token)
 
     async def _put(self, *, if_version: int) -> bool:
         now = self._clock.now_ms()
         self.token = 0  # so that an error leaves nothing that could be taken for a lease
         until = now + LEASE_MS
         version = await self._state.put(
-            SPACE, self._name, self._holder.encode(), now=now, expires_at=until, if_version=if_version
+            LEASES, self._name, self._holder.encode(), now=now, expires_at=until, if_version=if_version
         )
         if version is not None:
             self.token, self._until = version, until

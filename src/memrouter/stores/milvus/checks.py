@@ -1,11 +1,10 @@
 """What is looked at before anything is written."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from memrouter.errors import InvalidRequest, MemoryConflict
+from memrouter.errors import InvalidRequest
 from memrouter.models.memory import MemoryRecord, Vector
 from memrouter.stores.milvus.expressions import storable
 from memrouter.stores.vectors import require_model, to_bytes
@@ -48,17 +47,3 @@ class Checks:
             self.vector(record.embedding, record.embedding_model)
             if not storable(record.id):
                 raise InvalidRequest("an id is empty, too long or holds a control character", param="id")
-
-
-def require_single(names: Iterable[str | tuple[str, str]]) -> None:
-    """Check that no memory occurs twice.
-
-    Args:
-        names: Ids, or owners with ids.
-
-    Raises:
-        MemoryConflict: One does.
-    """
-    repeated = [name for name, number in Counter(names).items() if number > 1]
-    if repeated:
-        raise MemoryConflict([name if isinstance(name, str) else name[1] for name in repeated])

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from memrouter.models.memory import MemoryRecord
-from memrouter.stores.milvus.checks import INLINE_RECORDS, Checks, require_single
+from memrouter.stores.milvus.checks import INLINE_RECORDS, Checks
 from memrouter.stores.milvus.entities import Entities
 from memrouter.stores.milvus.expressions import storable
 from memrouter.stores.milvus.journal import Change, Journal
@@ -14,6 +14,7 @@ from memrouter.stores.milvus.reader import OwnerReader
 from memrouter.stores.milvus.rows import Held
 from memrouter.stores.milvus.state import OwnerState
 from memrouter.stores.query import Change as PlannedChange
+from memrouter.stores.single import require_single
 
 _NO_ID: Final = "~"
 """Stands where some id has to be asked for; that a memory may have it does no harm."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from memrouter.errors import MemoryConflict
 from memrouter.models.memory import MemoryRecord, Scope
-from memrouter.stores.milvus.checks import INLINE_RECORDS, Checks, require_single
+from memrouter.stores.milvus.checks import INLINE_RECORDS, Checks
 from memrouter.stores.milvus.creation import Creation, doubles, sort_out
 from memrouter.stores.milvus.entities import Entities
 from memrouter.stores.milvus.expressions import storable
@@ -17,6 +17,7 @@ from memrouter.stores.milvus.reader import CONTENT, EVERYTHING, IDS_AT_ONCE, Own
 from memrouter.stores.milvus.rows import Held, digest_of
 from memrouter.stores.milvus.state import Access, OwnerState, bucket_of
 from memrouter.stores.query import Filter, Merged, MergeMode, Patch
+from memrouter.stores.single import require_single
 
 MERGE_AT_ONCE: Final = 500
 """Records of one step of ``merge``."""

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from memrouter.errors import MemoryConflict
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.query import Change
+from memrouter.stores.single import require_single
 from memrouter.stores.sqlite.compile import in_scope
 from memrouter.stores.sqlite.erasure import mark_erased
 from memrouter.stores.sqlite.reads import owner_row
 from memrouter.stores.sqlite.rows import PUT, to_row
-from memrouter.stores.sqlite.writes import owner_key_of, raise_generation, require_distinct
+from memrouter.stores.sqlite.writes import owner_key_of, raise_generation
 
 _FIND = "SELECT owner, content IS NOT ? FROM memories WHERE id = ?"
 _KEEP_GREATER_ACCESS = """
@@ -29,7 +30,7 @@ class Commit:
 
     def __call__(self, connection: sqlite3.Connection, change: Change) -> int | None:
         """See ``MemoryStore.commit``."""
-        require_distinct(change.put)
+        require_single(record.id for record in change.put)
         _, generation = owner_row(connection, Scope(change.user_id))
         if generation != change.after:
             return None

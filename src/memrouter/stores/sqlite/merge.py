@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from memrouter.errors import MemoryConflict
 from memrouter.models.memory import MemoryRecord
 from memrouter.stores.query import Merged, MergeMode
+from memrouter.stores.single import require_single
 from memrouter.stores.sqlite.erasure import mark_erased
 from memrouter.stores.sqlite.rows import INSERT, to_row
-from memrouter.stores.sqlite.writes import owner_key_of, raise_generation, require_distinct
+from memrouter.stores.sqlite.writes import owner_key_of, raise_generation
 
 _FIND = "SELECT key, owner, updated_at FROM memories WHERE id = ?"
 _INSERT_ACCESS = "INSERT INTO access SELECT key, ?, ? FROM memories WHERE id = ?"
@@ -25,7 +26,7 @@ class Merge:
         self, connection: sqlite3.Connection, records: Sequence[MemoryRecord], mode: MergeMode
     ) -> list[Merged]:
         """See ``MemoryStore.merge``."""
-        require_distinct(records)
+        require_single(record.id for record in records)
         owners = {user: owner_key_of(connection, user) for user in {record.user_id for record in records}}
         rows = [
             to_row(record, owners[record.user_id], dimension=self._dimension, embedding_model=self._embedding_model)

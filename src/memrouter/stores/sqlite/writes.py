@@ -1,12 +1,12 @@
 """Writes. Each runs inside one write transaction of the caller, which undoes it as a whole when it raises."""
 
 import sqlite3
-from collections import Counter
 from collections.abc import Sequence
 
 from memrouter.errors import MemoryConflict
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.query import Filter, Patch
+from memrouter.stores.single import require_single
 from memrouter.stores.sqlite.compile import Value, in_scope, matching, unexpired, visible
 from memrouter.stores.sqlite.erasure import mark_erased
 from memrouter.stores.sqlite.reads import Reads, owner_row
@@ -26,7 +26,7 @@ class Writes:
         self, connection: sqlite3.Connection, records: Sequence[MemoryRecord], unique_content: bool
     ) -> list[str]:
         """See ``MemoryStore.create``."""
-        require_distinct(records)
+        require_single(record.id for record in records)  # over all owners
         kept, taken, owners = [], [], set()
         for record in records:
             owner = owner_key_of(connection, record.user_id)
@@ -115,17 +115,6 @@ def prove_writable(connection: sqlite3.Connection) -> None:
     connection.execute(
         "INSERT INTO meta VALUES ('checks', '1') ON CONFLICT DO UPDATE SET value = CAST(value AS INTEGER) + 1"
     )
-
-
-def require_distinct(records: Sequence[MemoryRecord]) -> None:
-    """Check that no id occurs twice: ids are unique in the file, whoever owns them.
-
-    Raises:
-        MemoryConflict: One does.
-    """
-    repeated = [memory_id for memory_id, number in Counter(r.id for r in records).items() if number > 1]
-    if repeated:
-        raise MemoryConflict(repeated)
 
 
 def owner_key_of(connection: sqlite3.Connection, user_id: str) -> int:

@@ -1,12 +1,12 @@
 """Changes that were planned by what is kept: one script on the owner's slot makes all of a change or nothing."""
 
 import asyncio
-from collections import Counter
 from typing import Final
 
-from memrouter.errors import InvalidRequest, MemoryConflict
+from memrouter.errors import InvalidRequest
 from memrouter.models.memory import Scope
 from memrouter.stores.query import EVERYTHING, Change
+from memrouter.stores.single import require_single
 from memrouter.stores.valkey.bulk import INLINE_RECORDS, pack_bulk
 from memrouter.stores.valkey.connection import NOT_TEXT, Connection
 from memrouter.stores.valkey.fence import Fence
@@ -98,12 +98,7 @@ class Commit:
 
         In a cluster a memory of the Go router that gives way or goes is removed after the change was made.
         """
-        repeated = [memory_id for memory_id, number in Counter(r.id for r in change.put).items() if number > 1]
-        if repeated:
-            raise MemoryConflict(repeated)
-        if any(record.user_id != change.user_id for record in change.put):
-            msg = "a change is of one user's memories"
-            raise ValueError(msg)
+        require_single(record.id for record in change.put)
         gone = storable(change.remove)
         call = await self._packed(change, gone)
         run = self._fence.script if change.put else self._connection.script

@@ -1,13 +1,13 @@
 """Bringing memories in just as they are: some hundred of one owner in one atomic script."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from memrouter.errors import InvalidRequest, MemoryConflict
+from memrouter.errors import InvalidRequest
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.query import Merged, MergeMode
+from memrouter.stores.single import require_single
 from memrouter.stores.valkey.bulk import INLINE_RECORDS, pack_bulk
 from memrouter.stores.valkey.connection import NOT_TEXT, Connection
 from memrouter.stores.valkey.fence import Fence
@@ -95,9 +95,7 @@ class Merge:
 
         A memory of the Go router that gives way is removed after the record that takes its place was written.
         """
-        repeated = [name for name, number in Counter((r.user_id, r.id) for r in records).items() if number > 1]
-        if repeated:
-            raise MemoryConflict([memory_id for _, memory_id in repeated])
+        require_single((record.user_id, record.id) for record in records)
         held = await self._held_untagged(records) if self._index.state.legacy else {}
         outcomes = [mode.outcome(record, held=held.get(index)) for index, record in enumerate(records)]
         groups = _groups(records, [index for index, outcome in enumerate(outcomes) if outcome is not Merged.KEPT])

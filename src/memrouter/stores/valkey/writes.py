@@ -1,12 +1,12 @@
 """Writes: each one script on the owner's slot, which writes all of it or nothing."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 
 from memrouter.errors import InvalidRequest, MemoryConflict
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.query import Filter, Patch
+from memrouter.stores.single import require_single
 from memrouter.stores.valkey.bulk import INLINE_RECORDS, pack_bulk
 from memrouter.stores.valkey.connection import NOT_TEXT, Connection
 from memrouter.stores.valkey.fence import Fence
@@ -62,9 +62,7 @@ class Writes:
 
     async def create(self, records: Sequence[MemoryRecord], unique_content: bool) -> list[str]:
         """See ``MemoryStore.create``; all or none for each owner, owner after owner."""
-        repeated = [memory_id for memory_id, number in Counter(r.id for r in records).items() if number > 1]
-        if repeated:
-            raise MemoryConflict(repeated)
+        require_single(record.id for record in records)
         owners: dict[str, list[MemoryRecord]] = {}
         for record in records:
             owners.setdefault(record.user_id, []).append(record)
