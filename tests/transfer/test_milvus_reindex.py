@@ -177,3 +177,20 @@ async def test_milvus_lite_is_refused_with_the_way_out(tmp_path: Path) -> None:
     settings = MemorySettings(backend="milvus", milvus=MilvusSettings(address=str(tmp_path / "memories.db")))
     with pytest.raises(ConfigError, match="memrouter migrate --from FILE --to COPY"):
         await open_reindexing(settings, target=NEW.space)
+
+
+async def test_a_collection_that_goes_while_a_router_opens_it_is_looked_for_again(
+    house: House, milvus: MilvusSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.fill(OLD, 3)
+    describe, gone = MilvusClient.describe_collection, iter([True])
+
+    def dropped_before(client: MilvusClient, name: str, *args: Any, **options: Any) -> Any:
+        if next(gone, False):
+            client.drop_collection(name)
+        return describe(client, name, *args, **options)
+
+    monkeypatch.setattr(MilvusClient, "describe_collection", dropped_before)
+    store = await house.open(NEW)
+    assert store.capabilities.embedding_model == NEW.space.model
+    await store.aclose()

@@ -9,6 +9,7 @@ from memrouter.stores.embedding_space import DIMENSION, MODEL, EmbeddingSpace, c
 from memrouter.stores.milvus.address import SECTION
 from memrouter.stores.milvus.chain import follow, make_pointer, notes_of, properties_of
 from memrouter.stores.milvus.connection import Connection
+from memrouter.stores.milvus.errors import ServerRefused
 from memrouter.stores.milvus.schema import Layout, index_parameters, layout_of, new_schema
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ REFILL: Final = (
 
 MAKE_SECONDS: Final = 120.0
 """Longest that making, indexing and loading a collection may take."""
+
+LOOKS: Final = 5
+"""How often a collection is looked for that is dropped while it is opened."""
 
 _DESCRIPTION: Final = "Agentic Memory storage for cross-session context"
 
@@ -46,6 +50,8 @@ async def open_collection(
 ) -> Collection:
     """Return a collection, loaded; it is made where it is not there.
 
+    A reindex that ends meanwhile may drop the collection that was found; it is then looked for again.
+
     Args:
         connection: Runs the calls.
         settings: What a new one is to be like.
@@ -57,7 +63,16 @@ async def open_collection(
         StoreUnavailable: The server cannot be reached, or refuses.
     """
     _check_configured(settings, space)
-    root = name or settings.collection
+    for _ in range(LOOKS - 1):
+        try:
+            return await _opened(connection, settings, space, name or settings.collection)
+        except ServerRefused as error:
+            if not error.collection_missing:
+                raise
+    return await _opened(connection, settings, space, name or settings.collection)
+
+
+async def _opened(connection: Connection, settings: MilvusSettings, space: EmbeddingSpace, root: str) -> Collection:
     place = f"collection {root} of Milvus at {connection.place}"
     found = await connection.administer(lambda client: _found(client, settings, space, root), seconds=MAKE_SECONDS)
     description = await connection.describe(found)
