@@ -16,6 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__", "__init__"}),
     frozenset({"cli"}),
+    frozenset({"inspector"}),
     frozenset({"demo", "doctor", "evaluation", "integrations"}),
     frozenset({"api", "embedded"}),
     frozenset({"mcp"}),
