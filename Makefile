@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-valkey serve test check bench-valkey bench-transfer bench-upkeep clean
+.PHONY: help install debian-tools demo demo-valkey serve test check bench-valkey bench-transfer bench-upkeep clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -36,8 +36,11 @@ check: install ## Lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check ## Lint, types and every test
-	$(BIN)/pytest --numprocesses 2 $(ARGS)
+test: check debian-tools ## Lint, types and every test
+	PATH="$(CURDIR)/$(VENV)/debian/usr/bin:$$PATH" $(BIN)/pytest --numprocesses 2 $(ARGS)
+
+debian-tools: install
+	@scripts/debian_tools.sh $(VENV)/debian
 
 bench-valkey: install ## Measure the Valkey store beside the raw commands
 	$(BIN)/python -m benchmarks.valkey $(ARGS)
