@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install debian-tools demo demo-valkey serve test check bench-valkey bench-transfer bench-upkeep clean
+.PHONY: help install debian-tools demo demo-valkey serve test check docs docs-serve bench bench-full bench-page bench-peers bench-transfer bench-upkeep bench-bytes clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -42,8 +42,27 @@ test: check debian-tools ## Lint, types and every test
 debian-tools: install
 	@scripts/debian_tools.sh $(VENV)/debian
 
-bench-valkey: install ## Measure the Valkey store beside the raw commands
-	$(BIN)/python -m benchmarks.valkey $(ARGS)
+docs: install ## Build these documents as a site under site/, and check every link
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python scripts/build_site.py $(ARGS)
+
+docs-serve: install ## Show the documents on 127.0.0.1:8008, anew with every change
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8008 $(ARGS)
+
+bench: install ## Measure everything in short rounds, beside raw commands and peers (under 10 minutes)
+	$(BIN)/python -m benchmarks.suite --quick $(ARGS)
+
+bench-full: install ## Measure everything at all sizes, with a soak of 30 minutes (hours)
+	$(BIN)/python -m benchmarks.suite --full $(ARGS)
+
+bench-page: install ## Write docs/benchmarks.md from the figures in docs/benchmarks/
+	$(BIN)/python -m benchmarks.page $(ARGS)
+
+bench-peers: ## Install the products that are measured beside memrouter, into .venv-peers
+	@for peer in litellm betterdb mem0; do \
+	  $(PYTHON) -m venv .venv-peers/$$peer && \
+	  .venv-peers/$$peer/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    -r benchmarks/peers/$$peer.txt || echo "$$peer is not installed; the benchmarks will say so"; \
+	done
 
 bench-transfer: install ## Measure how fast memories move between the stores
 	$(BIN)/python -m benchmarks.transfer $(ARGS)
@@ -51,5 +70,8 @@ bench-transfer: install ## Measure how fast memories move between the stores
 bench-upkeep: install ## Measure pruning and consolidation, and retrieval beside them
 	$(BIN)/python -m benchmarks.upkeep $(ARGS)
 
-clean: ## Remove .venv and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+bench-bytes: install ## Measure what a memory takes in Valkey, in the first layout and in today's
+	$(BIN)/python -m benchmarks.bytes_per_memory $(ARGS)
+
+clean: ## Remove .venv, .venv-peers and caches
+	rm -rf $(VENV) .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

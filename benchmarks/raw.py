@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+import numpy as np
 from glide import (
     AdvancedGlideClientConfiguration,
     Batch,
@@ -13,8 +14,8 @@ from glide import (
     ProtocolVersion,
 )
 
-from memrouter.config.memory import ValkeySettings
-from memrouter.models.memory import Vector, owner_key
+from memrouter.config.memory import MilvusSettings, ValkeySettings
+from memrouter.models.memory import Matrix, Vector, owner_key
 
 
 class RawValkey:
@@ -77,3 +78,48 @@ class RawValkey:
     async def aclose(self) -> None:
         """Let go of the server."""
         await self._client.close()
+
+
+class RawMilvus:
+    """pymilvus without a store around it, called in the event loop: no thread is paid for.
+
+    Args:
+        settings: Name server and collection.
+    """
+
+    def __init__(self, settings: MilvusSettings) -> None:
+        from pymilvus import MilvusClient
+
+        self._client = MilvusClient(f"http://{settings.address}", timeout=settings.timeout, dedicated=True)
+        self._collection = settings.collection
+
+    async def nearest(self, user: str, vector: Vector, *, k: int) -> Any:
+        """Return the reply for the nearest memories of a user, with their contents."""
+        return self._client.search(
+            self._collection,
+            [vector.tolist()],
+            filter=f'user_id in ["{user}"]',
+            limit=k,
+            output_fields=["content"],
+            anns_field="embedding",
+            consistency_level="Eventually",
+        )
+
+    async def aclose(self) -> None:
+        """Let go of the server."""
+        self._client.close()
+
+
+class NumpyScan:
+    """All vectors in this process: a product and a partial sort."""
+
+    def __init__(self) -> None:
+        self._owned: dict[str, Matrix] = {}
+
+    def add(self, user: str, vectors: Matrix) -> None:
+        self._owned[user] = vectors
+
+    async def nearest(self, user: str, vector: Vector, *, k: int) -> Any:
+        """Return the places of the nearest memories of a user."""
+        scores = self._owned[user] @ vector
+        return np.argpartition(scores, -k)[-k:]

@@ -1,81 +1,118 @@
-"""Samples of several ways to do the same, and the table that shows them beside the first."""
+"""What one benchmark found: tables to print, figures for the page, both kept as JSON."""
 
-import random
+import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-Operation: TypeAlias = Callable[[int], Awaitable[object]]
-"""One thing to measure; given the number of the round."""
+from benchmarks.circumstances import circumstances, without_paths
+from benchmarks.sampling import Case, Spread, quotient
 
 
 @dataclass(slots=True)
-class Case:
-    """One way to do it.
+class Sheet:
+    """One table.
 
     Attributes:
-        name: Shown in the table.
-        operation: Does it once.
-        target: Bound on the ratio to the first case; None for no bound.
-        seconds: What each round took.
+        title: What is compared.
+        columns: Headings; the first one is of the names.
+        rows: A name and its values, as they are shown.
+        note: What a reader must know to read it; may be empty.
     """
 
-    name: str
-    operation: Operation
-    target: float | None = None
-    seconds: list[float] = field(default_factory=list)
+    title: str
+    columns: Sequence[str]
+    rows: list[Sequence[str]] = field(default_factory=list)
+    note: str = ""
 
-    def quantile(self, share: float) -> float:
-        """Return a quantile of the samples in seconds."""
-        return float(np.quantile(self.seconds, share))
-
-
-async def measure(cases: Sequence[Case], *, rounds: int, warm_up: int) -> None:
-    """Do every case once a round, so that whatever slows the machine slows all of them.
-
-    Every round has an order of its own, since a case finds the caches as the one before it left them.
-    """
-    rng = random.Random(0)
-    for number in range(-warm_up, rounds):
-        for case in rng.sample(cases, len(cases)):
-            begun = time.perf_counter()
-            await case.operation(number)
-            if number >= 0:
-                case.seconds.append(time.perf_counter() - begun)
+    def print(self, console: Console) -> None:
+        table = Table(title=self.title, title_justify="left")
+        for number, heading in enumerate(self.columns):
+            table.add_column(heading, justify="right" if number else "left")
+        for row in self.rows:
+            table.add_row(*row)
+        console.print(table)
+        if self.note:
+            console.print(self.note)
 
 
-def show(console: Console, title: str, cases: Sequence[Case], *, per_round: int = 1) -> bool:
-    """Print a table; return whether every target is kept.
+class Report:
+    """All that one question was answered with.
 
     Args:
-        console: Where to print.
-        title: What is compared.
-        cases: The first one is what the others are held against.
-        per_round: Things done in one round. With more than one, the table is of things per second and a target is
-            the least ratio; else it is of milliseconds and a target is the highest ratio.
+        question: Short name; that of the JSON file.
+        title: Heading on the page.
+        parameters: What was chosen, such as sizes and rounds.
     """
-    kind: Literal["rate", "time"] = "rate" if per_round > 1 else "time"
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    for heading in ("per second", "ratio", "target") if kind == "rate" else ("p50 ms", "p95 ms", "ratio", "target"):
-        table.add_column(heading, justify="right")
-    base, kept = cases[0].quantile(0.5), True
-    for case in cases:
-        middle = case.quantile(0.5)
-        ratio = base / middle if kind == "rate" else middle / base
-        held = case.target is None or (ratio >= case.target if kind == "rate" else ratio <= case.target)
-        kept &= held
-        sign = ">=" if kind == "rate" else "<="
-        target = "" if case.target is None else f"{sign} {case.target:.2f} {'kept' if held else 'MISSED'}"
-        if kind == "rate":
-            figures = [f"{per_round / middle:,.0f}"]
-        else:
-            figures = [f"{middle * 1000:.3f}", f"{case.quantile(0.95) * 1000:.3f}"]
-        table.add_row(case.name, *figures, f"{ratio:.2f}", target)
-    console.print(table)
-    return kept
+
+    def __init__(self, question: str, title: str, parameters: Mapping[str, Any]) -> None:
+        self.question = question
+        self.title = title
+        self.sheets: list[Sheet] = []
+        self.figures: dict[str, Spread] = {}
+        self.failures: dict[str, str] = {}
+        self.images: list[str] = []
+        self.versions: dict[str, str] = {}
+        self._parameters = dict(parameters)
+        self._circumstances = circumstances()
+        self._begun = time.monotonic()
+
+    def add(self, sheet: Sheet, console: Console) -> None:
+        """Keep and print a table."""
+        self.sheets.append(sheet)
+        sheet.print(console)
+
+    def failed(self, name: str, reason: str, console: Console) -> None:
+        """Note that something could not be measured."""
+        self.failures[name] = without_paths(reason)
+        console.print(f"{name}: NOT MEASURED: {self.failures[name]}", style="bold", markup=False)
+
+    def compare(self, title: str, cases: Sequence[Case], console: Console, *, prefix: str, note: str = "") -> None:
+        """Add a table of times, each case beside the first, and their figures as ``prefix.key.p50`` and the like."""
+        sheet = Sheet(title, ("", "p50 ms", "least to most", "p99 ms", "ratio"), note=note)
+        for case in cases:
+            if not case.rounds:
+                self.failed(case.name, case.failure or "no rounds", console)
+                sheet.rows.append((case.name, "failed", "", "", ""))
+                continue
+            middle, late = case.quantile(0.5).times(1000), case.quantile(0.99).times(1000)
+            ratio = quotient(case.by_round(0.5), cases[0].by_round(0.5))
+            self.figures[f"{prefix}.{case.key}.p50_ms"] = middle
+            self.figures[f"{prefix}.{case.key}.p99_ms"] = late
+            self.figures[f"{prefix}.{case.key}.ratio"] = ratio
+            sheet.rows.append((case.name, *times(middle), f"{late.median:.3f}", f"{ratio.median:.2f}"))
+        self.add(sheet, console)
+
+    def write(self, folder: Path) -> Path:
+        """Write the JSON file and return its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{self.question}.json"
+        content = {
+            "question": self.question,
+            "title": self.title,
+            **self._circumstances,
+            "servers": self.versions,
+            "parameters": self._parameters,
+            "seconds": round(time.monotonic() - self._begun),
+            "failures": self.failures,
+            "images": self.images,
+            "tables": [asdict(sheet) for sheet in self.sheets],
+            "figures": {name: asdict(spread) for name, spread in self.figures.items()},
+        }
+        file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        return file
+
+
+def times(spread: Spread) -> tuple[str, str]:
+    """Return median and range of milliseconds as they are shown."""
+    return f"{spread.median:.3f}", f"{spread.low:.3f} to {spread.high:.3f}"
+
+
+def rates(spread: Spread) -> tuple[str, str]:
+    """Return median and range of things per second as they are shown."""
+    return f"{spread.median:,.0f}", f"{spread.low:,.0f} to {spread.high:,.0f}"

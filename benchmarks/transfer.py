@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.memories import MODEL, Memories
-from benchmarks.transfer_stores import PLACES, SLOW_PLACES, Batches, Place
+from benchmarks.places import PLACES, SLOW_PLACES, Batches, Place
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import MergeMode, ScanQuery
 from memrouter.transfer.ahead import ahead

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.memories import DIMENSION, EPOCH, MODEL, Memories
-from benchmarks.transfer_stores import PLACES, Place
+from benchmarks.places import PLACES, Place
 from memrouter.config.memory import MemorySettings
 from memrouter.embeddings.hashing import HashEmbedder
 from memrouter.jobs.schedule import SPACE
@@ -109,7 +109,8 @@ class Bed:
 
     async def retrieve(self, until: Callable[[int], bool], *, pause: float) -> Figures:
         """Ask one question after the other, each ``pause`` seconds after the answer to the last one."""
-        policy, samples = RecallPolicy(limit=10, threshold=0.0, adaptive=False), []
+        policy = RecallPolicy(limit=10, threshold=0.0, adaptive=False)
+        samples: list[float] = []
         while not until(len(samples)):
             scope = Scope(self.rng.choice(self.users))
             begun = time.perf_counter()

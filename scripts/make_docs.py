@@ -1,9 +1,10 @@
-"""Writes the generated parts of ``docs/``: the configuration reference and the list of metrics.
+"""Writes the generated parts of ``docs/``: references of configuration, metrics, HTTP routes and commands; pictures.
 
 A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end: NAME -->``. Run without arguments to
 rewrite stale parts; with ``--check`` nothing is written and the exit status is 1 where a part is stale.
 """
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,10 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin
 
+import api_reference
+import cli_reference
+import figure_tables
+import flow_picture
 from prometheus_client import Metric
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -21,6 +26,7 @@ from memrouter.config.shape import Shape
 from memrouter.observability.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
+FIGURES = ROOT / "docs" / "benchmarks"
 
 _MEMORY = "global.stores.memory"
 MEANINGS: Mapping[str, str] = {
@@ -42,9 +48,9 @@ MEANINGS: Mapping[str, str] = {
     "`bert` (extra `[bert]`), `sentence-transformers` (extra of that name), `hash` (tests). "
     "`MEMROUTER_EMBEDDING_MODEL` wins over it.",
     f"{_MEMORY}.default_similarity_threshold": "Lowest `score` of a relevant memory; omitted = the embedder's own. "
-    "See [memory.md](memory.md#scores-and-thresholds).",
+    "See [scores and thresholds](memory.md#scores-and-thresholds).",
     f"{_MEMORY}.default_retrieval_limit": "Most memories that one request gets.",
-    f"{_MEMORY}.hybrid_mode": "How both sides are fused; see [memory.md](memory.md#how-a-memory-is-found).",
+    f"{_MEMORY}.hybrid_mode": "How both sides are fused: [how a memory is found](memory.md#how-a-memory-is-found).",
     f"{_MEMORY}.embedding_endpoint.base_url": "Up to and including the version.",
     f"{_MEMORY}.embedding_endpoint.api_key_env": "Environment variable with the key.",
     f"{_MEMORY}.embedding_endpoint.dimension": "Length of the model's vectors.",
@@ -64,23 +70,41 @@ MEANINGS: Mapping[str, str] = {
 
 def main(arguments: list[str]) -> int:
     """Rewrite or check every generated part; return the exit status."""
-    stale = [path for path, text in pages().items() if path.read_text(encoding="utf-8") != text]
+    wanted = pages()
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if "--check" in arguments:
             sys.stderr.write(f"{path.relative_to(ROOT)} is stale; run: .venv/bin/python scripts/make_docs.py\n")
         else:
-            path.write_text(pages()[path], encoding="utf-8")
+            path.write_text(wanted[path], encoding="utf-8")
             sys.stdout.write(f"{path.relative_to(ROOT)} written\n")
     return 1 if stale and "--check" in arguments else 0
 
 
 def pages() -> dict[Path, str]:
-    """Return the pages with generated parts as they should be."""
+    """Return the pages with generated parts, and the files that are generated whole, as they should be."""
+    described = api_reference.description()
     parts = {
-        ROOT / "docs" / "configuration.md": ("configuration", configuration_reference()),
-        ROOT / "docs" / "operations.md": ("metrics", metrics_reference()),
+        "CONTRIBUTING.md": ("layers", layers()),
+        "README.md": ("speed", figure_tables.speed(FIGURES)),
+        "docs/api-reference.md": ("routes", api_reference.reference(described)),
+        "docs/cli.md": ("commands", cli_reference.reference()),
+        "docs/configuration.md": ("configuration", configuration_reference()),
+        "docs/operations.md": ("metrics", metrics_reference()),
+        "docs/stores.md": ("store-comparison", figure_tables.stores(FIGURES)),
     }
-    return {path: _with_part(path.read_text(encoding="utf-8"), *part) for path, part in parts.items()}
+    return {
+        **{ROOT / page: _with_part((ROOT / page).read_text(encoding="utf-8"), *part) for page, part in parts.items()},
+        ROOT / "docs" / "openapi.json": json.dumps(described, indent=1, ensure_ascii=False) + "\n",
+        ROOT / "docs" / "images" / "request-flow.svg": flow_picture.picture(),
+    }
+
+
+def layers() -> str:
+    """Return the layers of the package from the top down, as the test of the import direction has them."""
+    rules = (ROOT / "tests" / "test_house_rules.py").read_text(encoding="utf-8")
+    rows = re.findall(r"^    frozenset\(\{(.*)\}\),$", rules, re.MULTILINE)
+    return "\n".join(["```text", *(row.replace('"', "") for row in rows if "__main__" not in row), "```"])
 
 
 def configuration_reference() -> str:
@@ -109,6 +133,9 @@ def metrics_reference() -> str:
     metrics.watch_queue(depth=_zero, dropped=_zero, done=_zero, failed=_zero)
     metrics.watch_working_set(hits=_zero, misses=_zero, size=_zero)
     metrics.watch_embedding_cache(hits=_zero, misses=_zero)
+    metrics.watch_extraction(waiting=_zero, dropped=_zero, failed=_zero)
+    metrics.watch_store_memory(used=_zero, limit=_zero)
+    metrics.watch_tracing(recorded=_zero, exported=_zero)
     metrics.watch_migration(phase=_zero, copied=_zero, remaining=_zero, dirty=_zero, failures=_zero)
     rows = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
     for metric, labels in _families(metrics):

@@ -11,6 +11,9 @@ from hypothesis import HealthCheck, settings
 from memrouter.config.memory import MilvusSettings
 from memrouter.testing.milvus import some_milvus
 
+SHARING = ("flow", "inspector")
+"""Folders whose tests share servers."""
+
 # No deadline: speed is measured in benchmarks, and a busy machine must not fail a test.
 settings.register_profile(
     "memrouter", deadline=None, max_examples=80, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -64,11 +67,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def together(nodeid: str) -> str:
     """Return the name of the group of tests that this one belongs to.
 
-    There is one Milvus for a test run, which every test has in its name that needs it, and one set of routers for the
-    tests of the flow.
+    There is one Milvus for a test run, which every test has in its name that needs it, one set of routers for the
+    tests of the flow, and one browser for those of the inspector.
     """
     file = nodeid.partition("::")[0]
-    return "milvus" if "milvus" in nodeid.lower() else "flow" if PurePath(file).parts[:2] == ("tests", "flow") else file
+    if "milvus" in nodeid.lower():
+        return "milvus"
+    folder = PurePath(file).parts[1:2]
+    return folder[0] if folder and folder[0] in SHARING else file
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"inspector"}),
     frozenset({"demo", "doctor", "evaluation", "integrations"}),
+    frozenset({"sizing"}),
     frozenset({"api", "embedded"}),
     frozenset({"mcp"}),
     frozenset({"runtime"}),

@@ -4,10 +4,11 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Self
+from typing import Final, Self
 
 from memrouter.clock import Clock
 from memrouter.config.settings import Settings
+from memrouter.embeddings.base import EmbedderInfo
 from memrouter.embeddings.cached import CachedEmbedder
 from memrouter.embeddings.factory import open_embedder
 from memrouter.embeddings.instrumented import InstrumentedEmbedder
@@ -26,6 +27,8 @@ from memrouter.memory.storing.writer import TurnWriter
 from memrouter.memory.upkeep.upkeep import Upkeep, unchanged_by
 from memrouter.models.memory import Scope
 from memrouter.observability.metrics import Metrics
+from memrouter.observability.timeline import Timeline
+from memrouter.observability.tracing import Tracer
 from memrouter.router.builtin.header_mutation import HeaderMutation
 from memrouter.router.builtin.memory_plugin import MemoryRecall
 from memrouter.router.builtin.memory_policies import RoutePolicies, any_enabled
@@ -35,16 +38,23 @@ from memrouter.router.pipeline import Pipeline
 from memrouter.router.plugins import Plugin, PluginChain
 from memrouter.router.selection import ModelCatalog
 from memrouter.router.signals.factory import signal_evaluators
+from memrouter.router.traced import TracedDecisions, TracedMemory
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.state import StateStore
 from memrouter.transfer.live_migration import LiveMigration
 from memrouter.transfer.own import OwnTransfer
+from memrouter.upstream.base import ChatUpstream
 from memrouter.upstream.client import HttpUpstream
+from memrouter.upstream.traced import TracedUpstream
 from memrouter.wiring.after_turns import LEAST_DRAIN_SECONDS, AfterTurns
 from memrouter.wiring.foundation import Foundation
 from memrouter.wiring.helper_models import fact_model, merged_text_writer, query_rewriter
 from memrouter.wiring.memory_service import open_memory_service, own_transfer
 from memrouter.wiring.memory_store import open_memory_store
+from memrouter.wiring.tracing import open_tracing
+
+FLUSH_SECONDS: Final = 3.0
+"""Longest that the last traces may take to be sent."""
 
 
 class Runtime:
@@ -53,6 +63,7 @@ class Runtime:
     Attributes:
         settings: What it was built from.
         metrics: Everything that is counted.
+        tracer: Tells where requests spent their time.
         clock: Tells the time.
         rng: Source of randomness.
         tokens: Counts tokens.
@@ -70,10 +81,15 @@ class Runtime:
         default_threshold: The embedder's own threshold.
         reflection: The filter of routes without settings of their own.
         analyzer: Turns texts into index terms.
+        timeline: What is counted, minute by minute, once it was started.
+        env: The environment variables that it was opened with.
+        opened_at: When, in milliseconds since the epoch.
+        joined_metrics: Gives the metrics of all processes that answer behind one port; None for one process.
     """
 
     settings: Settings
     metrics: Metrics
+    tracer: Tracer
     clock: Clock
     rng: random.Random
     tokens: TokenCounter
@@ -91,6 +107,10 @@ class Runtime:
     default_threshold: float
     reflection: ReflectionFilter
     analyzer: Analyzer
+    timeline: Timeline
+    env: Mapping[str, str]
+    opened_at: int
+    joined_metrics: Callable[[], Awaitable[bytes]] | None
     _embedder: InstrumentedEmbedder
 
     def __init__(
@@ -104,7 +124,10 @@ class Runtime:
         self.settings = settings
         self.clock = clock
         self.rng = rng
-        self.metrics = Metrics()
+        self.tracer, self.metrics = open_tracing(settings.tracing, clock=clock, rng=rng)
+        self.opened_at = clock.now_ms()
+        self.timeline = Timeline(self.metrics, clock=clock)
+        self.joined_metrics = None
         self.memory = None
         self.migration = None
         self.transfer = None
@@ -115,6 +138,7 @@ class Runtime:
         self._schedule: Schedule | None = None
         self._store: MemoryStore | None = None
         self._stopping_since: float | None = None
+        self._resources.push_async_callback(self._close_tracer)
 
     @classmethod
     async def open(
@@ -140,6 +164,7 @@ class Runtime:
             StoreError: The memory store cannot be opened.
         """
         runtime = cls(settings, clock=clock, rng=rng, algorithms=algorithms)
+        runtime.env = env
         try:
             await runtime._build(env)
         except BaseException:
@@ -157,6 +182,11 @@ class Runtime:
         """Return the small facts kept beside the memories; None where no route has memory."""
         return None if self._store is None else self._store.state
 
+    @property
+    def embedder_info(self) -> EmbedderInfo:
+        """Return what the embedder is."""
+        return self._embedder.info
+
     def on_close(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Have something closed with the router, before what it is built on."""
         self._resources.push_async_callback(callback)
@@ -172,6 +202,11 @@ class Runtime:
             self._stopping_since = self.clock.monotonic()
         if self._schedule is not None:
             self._schedule.stop()
+
+    def start_timeline(self) -> None:
+        """Begin to keep figures over time, for a router that shows them; calling it again changes nothing."""
+        self.on_close(self.timeline.aclose)
+        self.timeline.start()
 
     def start_upkeep(self) -> None:
         """Begin to keep the memories in order now and then, together with the other routers of the store.
@@ -191,6 +226,12 @@ class Runtime:
         )
         self._resources.push_async_callback(self._schedule.aclose)
         self._schedule.start()
+
+    async def exposition(self) -> bytes:
+        """Return the metrics in Prometheus' text form; of all processes, where several answer behind one port."""
+        if self.joined_metrics is not None:
+            return await self.joined_metrics()
+        return await asyncio.to_thread(self.metrics.render)
 
     async def check_store(self) -> None:
         """Prove that memories can be stored and found.
@@ -216,7 +257,8 @@ class Runtime:
 
     async def _build(self, env: Mapping[str, str]) -> None:
         settings, memory = self.settings, self.settings.memory
-        base = Foundation(settings, self.metrics, self.clock, self.rng, self._resources)
+        base = Foundation(settings, self.metrics, self.tracer, self.clock, self.rng, self._resources)
+        self.metrics.retrieval_deadline(memory.timeout_ms / 1000)
         self.tokens = await asyncio.to_thread(TokenCounter.load)
         embedder = await self._open_embedder(env)
         policies = RoutePolicies(
@@ -232,11 +274,16 @@ class Runtime:
             await self._open_memory(base, embedder, env)
         self.catalog = ModelCatalog(settings)
         self.upstream = HttpUpstream(
-            settings, env=env, clock=self.clock, rng=self.rng, on_failover=self.metrics.failover
+            settings,
+            env=env,
+            clock=self.clock,
+            rng=self.rng,
+            on_failover=self.metrics.failover,
+            tracer=self.tracer,
         )
         self._resources.push_async_callback(self.upstream.aclose)
         self.upkeep = self._upkeep(base, embedder)
-        facts = fact_model(base, self.upstream, self.tokens)
+        facts = fact_model(base, self._asked_for("extract"), self.tokens)
         after = AfterTurns(base, self.memory, self._store, facts, seconds_left=self._seconds_left)
         self.turn_writer, self.accesses = after.writer, after.accesses
         self.recall = MemoryRecall(
@@ -245,9 +292,10 @@ class Runtime:
             metrics=self.metrics,
             clock=self.clock,
             max_seconds=memory.timeout_ms / 1000,
-            rewriter=query_rewriter(base, self.upstream, self.tokens),
+            rewriter=query_rewriter(base, self._asked_for("rewrite"), self.tokens),
             store=after.turns.offer,
             count=after.accesses.note,
+            tracer=self.tracer,
         )
         self.pipeline = self._pipeline(embedder)
 
@@ -255,19 +303,25 @@ class Runtime:
         routing = self.settings.routing
         plugins: list[Plugin] = [
             SystemPrompt.from_decisions(routing.decisions),
-            self.recall,
+            TracedMemory(self.recall, self.tracer) if self.tracer.on else self.recall,
             HeaderMutation.from_decisions(routing.decisions),
         ]
         return Pipeline(
             signals=signal_evaluators(routing.signals, embedder=embedder, tokens=self.tokens),
-            decisions=DecisionEngine(routing.decisions),
+            decisions=(
+                TracedDecisions(routing.decisions, self.tracer) if self.tracer.on else DecisionEngine(routing.decisions)
+            ),
             catalog=self.catalog,
             plugins=PluginChain(plugins),
-            upstream=self.upstream,
+            upstream=self._asked_for("answer"),
             metrics=self.metrics,
             clock=self.clock,
             rng=self.rng,
         )
+
+    def _asked_for(self, purpose: str) -> ChatUpstream:
+        """Return the model servers, for one purpose."""
+        return TracedUpstream(self.upstream, self.tracer, purpose=purpose) if self.tracer.on else self.upstream
 
     async def _open_embedder(self, env: Mapping[str, str]) -> InstrumentedEmbedder:
         memory = self.settings.memory
@@ -296,11 +350,14 @@ class Runtime:
             edits=gate.edits,
             analyzer=self.analyzer,
             accepts=unchanged_by(gate.admission.screen),
-            writer=merged_text_writer(base, self.upstream, self.tokens, self.analyzer),
+            writer=merged_text_writer(base, self._asked_for("consolidate"), self.tokens, self.analyzer),
             clock=self.clock,
             ids=IdFactory(self.clock, self.rng),
             observer=self.metrics,
         )
+
+    async def _close_tracer(self) -> None:
+        await self.tracer.aclose(min(FLUSH_SECONDS, self._seconds_left()))
 
     def _seconds_left(self) -> float:
         """Return how long the shutdown may still take."""

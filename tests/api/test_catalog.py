@@ -1,7 +1,9 @@
 """Models, health, readiness and metrics over HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import httpx
 import pytest
@@ -49,7 +51,7 @@ async def client(
         catalog_routes(
             model_names=lambda: ("auto", "qwen3", "meta-llama/Llama-3"),
             readiness=Readiness(checks, clock=clock),
-            metrics=metrics,
+            exposition=partial(asyncio.to_thread, metrics.render),
             clock=clock,
             access=access,
         )

@@ -84,3 +84,39 @@ async def test_cancelling_the_request_cancels_its_work() -> None:
         await guarded
     assert ended.is_set()
     hangup.release()
+
+
+async def test_a_deadline_around_the_work_is_told_from_a_hangup() -> None:
+    hangup = Hangup(Connection().receive)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await hangup.guard(asyncio.Event().wait())
+    hangup.release()
+
+
+async def test_after_a_hangup_the_request_s_own_task_goes_on() -> None:
+    connection = Connection()
+    hangup = Hangup(connection.receive)
+    asyncio.get_running_loop().call_soon(connection.hang_up)
+    with pytest.raises(ClientGone):
+        await hangup.guard(asyncio.Event().wait())
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    await asyncio.sleep(0)
+
+
+async def test_work_that_ends_in_spite_of_a_hangup_is_not_lost() -> None:
+    connection = Connection()
+    hangup = Hangup(connection.receive)
+
+    async def stubborn() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "done"
+        raise AssertionError
+
+    asyncio.get_running_loop().call_soon(connection.hang_up)
+    assert await hangup.guard(stubborn()) == "done"
+    await asyncio.sleep(0)

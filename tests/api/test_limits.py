@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memrouter.api import limits
+from memrouter.api import caller_times
 from memrouter.api.limits import Bucket, CallerLimits, address_of
 from memrouter.config.limits import LimitSettings
 from memrouter.errors import RateLimited
@@ -88,7 +88,7 @@ def test_a_refused_request_takes_nothing(clock: ManualClock) -> None:
 
 
 def test_only_so_many_callers_are_told_apart(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_CALLERS", 3)
+    monkeypatch.setattr(caller_times, "MAX_CALLERS", 3)
     bucket = Bucket(per_minute=60, burst=1, clock=clock)
     for caller in ("a", "b", "c", "a", "d"):
         bucket.take(caller, 1)

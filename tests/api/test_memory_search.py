@@ -72,6 +72,16 @@ async def test_hits_are_those_of_the_same_search_without_explanation(client: htt
     assert (plain["candidates"], plain["near_miss"], plain["omitted"]) == (None, None, None)
 
 
+async def test_the_block_is_what_a_prompt_would_be_given(client: httpx.AsyncClient) -> None:
+    await fill(client, CAT, PIN, BAKER)
+    block = (await search(client, threshold=0, explain=True, adaptive_threshold=False))["block"]
+    assert block.startswith("<memrouter-memories ")
+    assert [text in block for text in (CAT, PIN, BAKER)] == [True, False, True]
+    far = await search(client, "quantum chromodynamics", threshold=0.99, explain=True)
+    assert far["block"] == ""
+    assert (await search(client))["block"] is None
+
+
 async def test_what_is_over_the_limit_and_what_does_not_fit_is_told(client: httpx.AsyncClient) -> None:
     await fill(client, CAT, f"Luna the cat {'sleeps and ' * 40} purrs.", "Luna is the name of the cat next door.")
     over = await search(client, threshold=0, limit=1, explain=True, adaptive_threshold=False)

@@ -3,7 +3,8 @@
 import pytest
 import typer
 
-from memrouter.cli.desk import FAILED_EXIT, INTERRUPTED_EXIT, run_to_end
+from memrouter.cli.desk import run_to_end
+from memrouter.cli.exit_status import FAILED_EXIT, INTERRUPTED_EXIT
 from memrouter.errors import ConfigError, ConfigProblem, StoreUnavailable
 
 AGAIN = "run it again"

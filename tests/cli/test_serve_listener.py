@@ -2,7 +2,7 @@ import random
 from pathlib import Path
 
 from memrouter.api.app import create_app
-from memrouter.cli.serve import _uvicorn_config
+from memrouter.cli.listening import _uvicorn_config
 from memrouter.config.load import load_settings
 from memrouter.runtime import Runtime
 from memrouter.testing.clock import ManualClock

@@ -73,6 +73,6 @@ def test_sections_settings_and_foreign_keys_are_described() -> None:
     listener = schema["$defs"]["Listener"]
     assert listener["description"] == "An address that the router answers on."
     assert listener["properties"]["port"]["description"] == "0 takes a free port."
-    foreign = schema["$defs"]["ServiceSettings"]["properties"]["observability"]
+    foreign = schema["$defs"]["ServiceSettings"]["properties"]["ratelimit"]
     assert "type" not in foreign
     assert "Go router" in foreign["description"]

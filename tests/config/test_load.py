@@ -71,7 +71,7 @@ def test_a_go_router_configuration_loads_with_one_warning_that_lists_each_settin
         "providers.models[].reasoning_family, providers.models[].pricing, routing.modelCards, "
         "routing.decisions[].tier, routing.decisions[].modelRefs[].use_reasoning, "
         "routing.decisions[].plugins[] of type response_cache, global.services.response_api.store_backend, "
-        "global.services.observability, global.stores.response_cache, global.model_catalog."
+        "global.services.observability.metrics, global.stores.response_cache, global.model_catalog."
     )
 
 

@@ -16,6 +16,8 @@ from memrouter.doctor.index import index_findings
 from memrouter.doctor.server_advice import info_fields, module_finding, role_findings, skew_finding, version_finding
 from memrouter.doctor.sqlite import disk_finding, log_finding
 from memrouter.errors import ConfigError
+from memrouter.sizing.valkey import valkey_size
+from memrouter.sizing.workload import Workload
 from memrouter.stores.valkey.index_info import FoundIndex, VectorField
 from memrouter.stores.valkey.schema import IndexSchema
 from memrouter.stores.valkey.server import ServerFacts
@@ -167,14 +169,21 @@ def test_without_a_limit_the_advice_leaves_a_quarter_of_the_machine() -> None:
     assert finding.fix.endswith("CONFIG SET maxmemory 6144mb")
 
 
-def test_the_formula_meets_what_was_measured() -> None:
-    assert Sizing(dimension=384).memory_bytes == pytest.approx(5200, rel=0.1)
-    assert Sizing(dimension=384, graph_links=16, text_index=True).memory_bytes == pytest.approx(15_000, rel=0.15)
+def test_the_size_of_a_memory_is_that_of_memrouter_size() -> None:
+    for links, words in ((0, False), (16, False), (16, True)):
+        size = valkey_size(Workload(100_000, 384, graph_links=links, text_index=words))
+        assert Sizing(dimension=384, graph_links=links, text_index=words).memory_bytes == size.data // 100_000
+
+
+@pytest.mark.parametrize("links", [1, 10_000])
+def test_an_index_with_odd_links_is_sized_all_the_same(links: int) -> None:
+    assert Sizing(dimension=8, graph_links=links).total_bytes(0) < Sizing(dimension=8, graph_links=links).total_bytes(1)
 
 
 def test_room_is_counted_in_memories_and_strangers_are_noticed() -> None:
     sizing = Sizing(dimension=384)
-    usual = {"used_memory": str(sizing.total_bytes(1000)), "maxmemory": str(sizing.total_bytes(3000))}
+    used = sizing.total_bytes(1000)
+    usual = {"used_memory": str(used), "maxmemory": str(used + 2000 * sizing.memory_bytes)}
     (finding,) = sizing_findings(usual, 1000, sizing)
     assert (finding.level, "room for about 2000 more" in finding.seen) == (Level.OK, True)
     (finding,) = sizing_findings({"used_memory": str(sizing.total_bytes(3000))}, 1000, sizing)

@@ -35,12 +35,16 @@ class Runs:
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
         self.held = 0
+        self.overdue = -1.0
 
     def upkeep_run(self, task: str, outcome: str, seconds: float) -> None:
         self.outcomes[outcome] += 1
 
     def upkeep_lease(self, task: str, *, held: bool) -> None:
         self.held += 1 if held else -1
+
+    def upkeep_overdue(self, task: str, seconds: float) -> None:
+        self.overdue = seconds
 
 
 class Fleet:
@@ -98,6 +102,30 @@ async def test_a_task_is_due_one_interval_after_it_is_first_seen_and_then_again(
     assert fleet.runs.outcomes == {"finished": 2}
     assert fleet.runs.held == 0
     assert [entry async for entry in state.entries(LEASES, now=fleet.clock.ms)] == []
+
+
+async def test_a_task_that_nobody_does_is_overdue_until_it_is_done(state: StateStore) -> None:
+    fleet = Fleet(state, Walk())
+    await fleet.router().tick()
+    assert fleet.runs.overdue == 0
+    fleet.clock.ms += HOUR + 90_000
+    watcher = Fleet(state, Walk())
+    watcher.clock.ms = fleet.clock.ms
+    fleet.work = failing = Walk()
+
+    async def fail(user: int) -> None:
+        raise StoreUnavailable("down")
+
+    failing.before_each = fail
+    await fleet.router().tick()
+    assert fleet.runs.overdue == 90
+    await watcher.router(interval=2 * 3600).tick()
+    assert watcher.runs.overdue == 0
+    fleet.clock.ms += HOUR
+    failing.before_each = None
+    await fleet.router().tick()
+    assert fleet.runs.outcomes["finished"] == 1
+    assert fleet.runs.overdue == 0
 
 
 async def test_of_many_routers_one_does_the_work(state: StateStore) -> None:

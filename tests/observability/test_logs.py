@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from memrouter.errors import StoreUnavailable
 from memrouter.observability.logs import (
+    MUST_BE_WRITTEN,
     JsonFormatter,
+    LogHandler,
     bind_request_id,
     configure_logging,
     describe_failure,
@@ -171,3 +173,17 @@ def test_loggers_that_quote_whole_messages_are_never_asked_for_everything(stream
     logging.getLogger("memrouter.anything").debug("heard")
     assert "secret" not in stream.getvalue()
     assert "heard" in stream.getvalue()
+
+
+def test_a_record_that_must_be_written_raises_where_it_cannot(capsys: pytest.CaptureFixture[str]) -> None:
+    gone = io.StringIO()
+    handler = LogHandler(gone)
+    handler.setFormatter(JsonFormatter())
+    ordinary, required = (logging.makeLogRecord({"msg": "seen"} | more) for more in ({}, {MUST_BE_WRITTEN: True}))
+    handler.handle(required)
+    assert MUST_BE_WRITTEN not in gone.getvalue()
+    gone.close()
+    with pytest.raises(ValueError, match="closed file"):
+        handler.handle(required)
+    handler.handle(ordinary)
+    assert "Logging error" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
+from memrouter import __version__
 from memrouter.observability.metrics import Metrics
 
 
@@ -127,6 +128,23 @@ def test_watched_values_are_read_when_they_are_asked_for(metrics: Metrics) -> No
     assert found["memrouter_migration_mirror_failures_total"] == 2
 
 
+def test_version_process_and_deadline_are_told(metrics: Metrics) -> None:
+    metrics.retrieval_deadline(0.75)
+    metrics.upkeep_overdue("prune", 90)
+    metrics.watch_store_memory(used=lambda: 3, limit=lambda: 4)
+    metrics.watch_tracing(recorded=lambda: 9, exported=lambda: 8)
+    found = samples(metrics)
+    assert found[f"memrouter_build_info,version={__version__}"] == 1
+    assert found["memrouter_retrieval_deadline_seconds"] == 0.75
+    assert found["memrouter_upkeep_overdue_seconds,task=prune"] == 90
+    assert (found["memrouter_store_memory_bytes"], found["memrouter_store_memory_limit_bytes"]) == (3, 4)
+    assert (found["memrouter_trace_spans_recorded_total"], found["memrouter_trace_spans_exported_total"]) == (9, 8)
+    assert found["process_resident_memory_bytes"] > 1e6
+    assert 0 < found["process_open_fds"] < found["process_max_fds"]
+    assert found["process_start_time_seconds"] > 1e9
+    assert found["process_cpu_seconds_total"] > 0
+
+
 def test_two_routers_count_apart_and_outside_the_global_registry(metrics: Metrics) -> None:
     other = Metrics()
     metrics.injected(1)
@@ -137,6 +155,7 @@ def test_two_routers_count_apart_and_outside_the_global_registry(metrics: Metric
 def test_no_label_can_name_a_user(metrics: Metrics) -> None:
     labels = {
         "status", "decision", "route", "method", "model", "backend", "operation", "outcome", "reason", "kind", "le",
+        "version",
     }  # fmt: skip
     test_every_event_has_its_own_name(metrics)
     metrics.request(route="/x", method="GET", status=200, seconds=0)

@@ -132,3 +132,8 @@ def test_a_model_with_a_role_is_neither_the_default_nor_offered_but_can_be_named
     assert chooser.names() == ("auto", "MoM", "large")
     assert chooser.choose("auto", None, random.Random(1)).name == "large"
     assert chooser.choose("small", None, random.Random(1)).name == "small"
+
+
+@pytest.mark.parametrize(("requested", "left"), [("auto", True), ("MOM", True), ("small", False), ("", False)])
+def test_it_is_told_whether_a_name_leaves_the_choice_to_the_router(requested: str, left: bool) -> None:
+    assert catalog().is_automatic(requested) is left

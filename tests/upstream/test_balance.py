@@ -66,3 +66,13 @@ def test_an_answer_ends_the_cooldown() -> None:
     balance.mark_failed(0)
     balance.mark_ok(0)
     assert (0, 1) in {tuple(balance.order()) for _ in range(50)}
+
+
+def test_a_cooldown_is_told_until_it_is_over() -> None:
+    clock = StillClock()
+    balance = balancer(1, 1, clock=clock)
+    balance.mark_failed(1)
+    clock.seconds += 2
+    assert (balance.cooling(0), balance.cooling(1)) == (0, 3)
+    clock.seconds += 9
+    assert balance.cooling(1) == 0

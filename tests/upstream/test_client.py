@@ -450,3 +450,16 @@ async def test_nothing_is_sent_after_closing() -> None:
         await upstream.aclose()
         with pytest.raises(UpstreamError):
             await upstream.send(request())
+
+
+async def test_states_tell_which_backends_failed_and_no_key() -> None:
+    settings = configure([f"127.0.0.1:{closed_port()}", "127.0.0.1:9"], api_key="secret-key")
+    upstream = HttpUpstream(settings, env={}, clock=StillClock(), rng=random.Random(1))
+    assert [state.cooling for state in upstream.states()["m"]] == [0, 0]
+    with pytest.raises(UpstreamUnreachable):
+        await upstream.send(UpstreamRequest(model="m", body=BODY, headers={}, timeout=1))
+    first, second = upstream.states()["m"]
+    assert (first.name, first.weight, second.address, second.weight) == ("b0", 1, "127.0.0.1:9", 0)
+    assert (first.cooling, second.cooling) == (5, 5)
+    assert "secret-key" not in repr((first, second))
+    await upstream.aclose()

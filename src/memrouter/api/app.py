@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -11,7 +11,8 @@ from memrouter import __version__
 from memrouter.api.access import AccessMiddleware
 from memrouter.api.caller import Access
 from memrouter.api.catalog import catalog_routes
-from memrouter.api.chat import ChatEndpoint, chat_routes
+from memrouter.api.chat import CHAT_PATH, ChatEndpoint, chat_routes
+from memrouter.api.direct import DirectRoute
 from memrouter.api.errors import install
 from memrouter.api.exchange import ChatExchange
 from memrouter.api.identity.advice import identity_advice
@@ -24,11 +25,15 @@ from memrouter.api.messages.endpoint import MessagesEndpoint, messages_routes
 from memrouter.api.readiness import Check, Readiness
 from memrouter.api.responses.chains import ResponseChains
 from memrouter.api.responses.endpoint import ResponsesEndpoint, responses_routes
+from memrouter.api.tracing import TracingMiddleware
 from memrouter.api.upkeep import upkeep_routes
 from memrouter.config.limits import CorsSettings
 from memrouter.config.settings import Listener
 from memrouter.errors import MissingExtra, Overloaded
 from memrouter.runtime import Runtime
+
+if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig  # of later versions; earlier ones take the option and ignore it
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +51,16 @@ EXPOSED_HEADERS: Final = (
 """Headers of answers that a web page of an allowed origin may read."""
 
 
-def open_access(runtime: Runtime) -> Access:
+_NO_TELEMETRY: Final["TelemetryConfig"] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""The framework's own would tell paths and queries, which may name a user."""
+
+
+def open_access(runtime: Runtime, *, shared_limits: memoryview | None = None) -> Access:
     """Return what decides who may come in; closed with the runtime.
+
+    Args:
+        runtime: The router.
+        shared_limits: Where callers are counted together with other processes; see ``CallerLimits``.
 
     Raises:
         ConfigError: Keys cannot be had as configured.
@@ -56,7 +69,7 @@ def open_access(runtime: Runtime) -> Access:
     access = Access(
         open_authenticator(settings.auth, state=runtime.state, clock=runtime.clock),
         settings=settings.auth,
-        limits=CallerLimits(settings.limits, metrics=runtime.metrics, clock=runtime.clock),
+        limits=CallerLimits(settings.limits, metrics=runtime.metrics, clock=runtime.clock, shared=shared_limits),
     )
     runtime.on_close(access.aclose)
     return access
@@ -80,6 +93,8 @@ def create_app(runtime: Runtime, listener: Listener, *, access: Access | None = 
         pipeline=runtime.pipeline, metrics=runtime.metrics, clock=runtime.clock, max_silence=listener.timeout
     )
     chat = ChatEndpoint(exchange=exchange, access=access, max_body_bytes=server.max_body_bytes)
+    app.add_middleware(DirectRoute, path=CHAT_PATH, endpoint=chat, metrics=runtime.metrics)
+    _surround(app, runtime)
     app.include_router(chat_routes(chat, access))
     app.include_router(responses_routes(_responses(runtime, exchange, access), access))
     messages = MessagesEndpoint(
@@ -104,7 +119,7 @@ def create_app(runtime: Runtime, listener: Listener, *, access: Access | None = 
     app.include_router(_memories(runtime, access))
     if runtime.settings.global_.mcp.enabled:
         app.include_router(_mcp(runtime, access))
-    app.include_router(_catalog(runtime, access, _checks(runtime, access)))
+    app.include_router(_catalog(runtime, access, readiness_checks(runtime, access)))
     return app
 
 
@@ -121,8 +136,9 @@ def create_mcp_app(runtime: Runtime, listener: Listener, *, access: Access) -> F
         MissingExtra: The SDK is not installed.
     """
     app = _bare_app(runtime, listener)
+    _surround(app, runtime)
     app.include_router(_mcp(runtime, access))
-    checks = [check for check in _checks(runtime, access) if check.name != "upstream"]
+    checks = [check for check in readiness_checks(runtime, access) if check.name != "upstream"]
     app.include_router(_catalog(runtime, access, checks))
     return app
 
@@ -136,8 +152,14 @@ def _bare_app(runtime: Runtime, listener: Listener) -> FastAPI:
         version=__version__,
         summary="OpenAI-compatible router with memory of each user's earlier sessions.",
         redoc_url=None,
+        telemetry=_NO_TELEMETRY,
     )
     install(app, metrics=runtime.metrics)
+    return app
+
+
+def _surround(app: FastAPI, runtime: Runtime) -> None:
+    """Put around ``app`` what concerns every request; nothing may be put around it afterwards."""
     _allow_origins(app, runtime.settings.global_.server.cors)
     app.add_middleware(
         AccessMiddleware,
@@ -146,14 +168,15 @@ def _bare_app(runtime: Runtime, listener: Listener) -> FastAPI:
         ids=lambda: f"req_{uuid.uuid4().hex}",
         traffic=runtime.traffic,
     )
-    return app
+    if runtime.tracer.on:
+        app.add_middleware(TracingMiddleware, tracer=runtime.tracer)
 
 
 def _catalog(runtime: Runtime, access: Access, checks: list[Check]) -> APIRouter:
     return catalog_routes(
         model_names=runtime.catalog.names,
         readiness=Readiness(checks, clock=runtime.clock),
-        metrics=runtime.metrics,
+        exposition=runtime.exposition,
         clock=runtime.clock,
         access=access,
         migration=runtime.migration,
@@ -180,19 +203,23 @@ def _responses(runtime: Runtime, exchange: ChatExchange, access: Access) -> Resp
     )
 
 
+def memory_search(runtime: Runtime) -> MemorySearch:
+    """Return what searches and explains for this router, whoever asks."""
+    return MemorySearch(
+        settings=runtime.settings.memory,
+        default_threshold=runtime.default_threshold,
+        reflection=runtime.reflection,
+        analyzer=runtime.analyzer,
+        clock=runtime.clock,
+    )
+
+
 def _memories(runtime: Runtime, access: Access) -> APIRouter:
-    settings = runtime.settings.memory
     return memory_routes(
         service=runtime.memory,
         access=access,
-        settings=settings,
-        search=MemorySearch(
-            settings=settings,
-            default_threshold=runtime.default_threshold,
-            reflection=runtime.reflection,
-            analyzer=runtime.analyzer,
-            clock=runtime.clock,
-        ),
+        settings=runtime.settings.memory,
+        search=memory_search(runtime),
         max_body_bytes=runtime.settings.global_.server.max_body_bytes,
     )
 
@@ -220,7 +247,9 @@ def _allow_origins(app: FastAPI, cors: CorsSettings) -> None:
         )
 
 
-def _checks(runtime: Runtime, access: Access) -> list[Check]:
+def readiness_checks(runtime: Runtime, access: Access) -> list[Check]:
+    """Return the checks of everything that a router which serves models needs."""
+
     async def accepting() -> None:
         if runtime.stopping:
             raise Overloaded("the router is shutting down")

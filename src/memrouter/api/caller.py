@@ -46,9 +46,21 @@ class Access:
         """Return who is calling, if that may be.
 
         Raises:
+            Forbidden: The caller lacks the permission, or claims to be somebody else.
+            MemrouterError: As for ``identify``.
+        """
+        identity = await self.identify(connection)
+        if permission not in identity.permissions:
+            raise lacks(permission)
+        return identity
+
+    async def identify(self, connection: HTTPConnection) -> Identity:
+        """Return who is calling and what that caller may do, for whoever looks at the permissions itself.
+
+        Raises:
             InvalidRequest: Identity headers that cannot be right; ``param`` names the header.
             Unauthenticated: A credential is missing or wrong.
-            Forbidden: The caller lacks the permission, or claims to be somebody else.
+            Forbidden: The caller claims to be somebody else.
             RateLimited: The caller asks too often.
             Overloaded: Credentials cannot be checked now.
             StoreUnavailable: The store with the API keys cannot be asked.
@@ -62,8 +74,6 @@ class Access:
             raise
         scope = identity.scope
         self._count(connection, scope.owner if scope else address_of(client))
-        if permission not in identity.permissions:
-            raise Forbidden(f"this needs the permission {permission.value}, which the caller does not have")
         return identity
 
     async def own_scope(self, connection: HTTPConnection) -> Scope:
@@ -75,12 +85,16 @@ class Access:
         """
         scope = (await self.admit(connection, Permission.MEMORY)).scope
         if scope is None:
-            raise Unauthenticated(
-                f"nobody is identified; {self._authenticator.advice}",
-                param=self._settings.user_header.lower(),
-                challenge=self._authenticator.challenge,
-            )
+            raise self.nobody()
         return scope
+
+    def nobody(self) -> Unauthenticated:
+        """Return the error for a caller whom nobody names."""
+        return Unauthenticated(
+            f"nobody is identified; {self._authenticator.advice}",
+            param=self._settings.user_header.lower(),
+            challenge=self._authenticator.challenge,
+        )
 
     def named_in_body(self, identity: Identity, name: str | None) -> Identity:
         """Return ``identity``, or, in development and where it names nobody, the user that a request body names.
@@ -138,6 +152,11 @@ class Access:
         if limits is not None:
             limits.admit(caller)
             connection.scope.setdefault("state", {})["charge"] = lambda size: limits.charge(caller, size)
+
+
+def lacks(permission: Permission) -> Forbidden:
+    """Return the error for a caller who may not do something."""
+    return Forbidden(f"this needs the permission {permission.value}, which the caller does not have")
 
 
 def memory_off() -> NotFound:

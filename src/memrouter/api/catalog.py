@@ -1,7 +1,6 @@
 """Models, health, readiness and metrics: what needs no conversation."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Literal
 
@@ -16,7 +15,7 @@ from memrouter.api.messages.models import VERSION_HEADER, AnthropicModel, Anthro
 from memrouter.api.readiness import Readiness, Status, overall
 from memrouter.clock import Clock
 from memrouter.errors import UnknownModel
-from memrouter.observability.metrics import METRICS_CONTENT_TYPE, Metrics
+from memrouter.observability.metrics import METRICS_CONTENT_TYPE
 from memrouter.transfer.live_migration import LiveMigration, Phase
 
 
@@ -76,7 +75,7 @@ def catalog_routes(
     *,
     model_names: Callable[[], Sequence[str]],
     readiness: Readiness,
-    metrics: Metrics,
+    exposition: Callable[[], Awaitable[bytes]],
     clock: Clock,
     access: Access,
     migration: LiveMigration | None = None,
@@ -86,7 +85,7 @@ def catalog_routes(
     Args:
         model_names: Gives every name that a client can ask for.
         readiness: Says whether the router can serve.
-        metrics: What ``/metrics`` shows.
+        exposition: Gives what ``/metrics`` shows.
         clock: Read once, for the models' ``created``.
         access: Says who may see models and metrics.
         migration: The move to another store, which ``/ready`` tells of.
@@ -120,12 +119,18 @@ def catalog_routes(
             return AnthropicModel.of(name, created=created)
         return ModelCard(id=name, created=created)
 
-    router.include_router(_operation_routes(readiness=readiness, metrics=metrics, access=access, migration=migration))
+    router.include_router(
+        _operation_routes(readiness=readiness, exposition=exposition, access=access, migration=migration)
+    )
     return router
 
 
 def _operation_routes(
-    *, readiness: Readiness, metrics: Metrics, access: Access, migration: LiveMigration | None
+    *,
+    readiness: Readiness,
+    exposition: Callable[[], Awaitable[bytes]],
+    access: Access,
+    migration: LiveMigration | None,
 ) -> APIRouter:
     router = APIRouter()
 
@@ -155,11 +160,11 @@ def _operation_routes(
         tags=["operation"],
         summary="Metrics for Prometheus",
         response_class=Response,
-        responses=CALLER_ERRORS if access.protects_metrics else {},
+        responses={200: {"content": {"text/plain": {}}}, **(CALLER_ERRORS if access.protects_metrics else {})},
         dependencies=access.security() if access.protects_metrics else [],
     )
     async def show_metrics(request: Request) -> Response:
         await access.admit_to_metrics(request)
-        return Response(await asyncio.to_thread(metrics.render), media_type=METRICS_CONTENT_TYPE)
+        return Response(await exposition(), media_type=METRICS_CONTENT_TYPE)
 
     return router

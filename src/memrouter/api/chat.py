@@ -1,16 +1,21 @@
 """POST /v1/chat/completions: hand the request to the exchange, relay what comes back."""
 
+from typing import Final
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from memrouter.api.body import read_body
 from memrouter.api.caller import Access
+from memrouter.api.chat_description import CREATE, CREATED
 from memrouter.api.errors import CALLER_ERRORS, ErrorBody
 from memrouter.api.exchange import ChatExchange
 from memrouter.api.off_loop import off_loop
 from memrouter.models.chat import ChatRequest
 from memrouter.models.turn import Permission
+
+CHAT_PATH: Final = "/v1/chat/completions"
 
 
 class ChatEndpoint:
@@ -41,11 +46,13 @@ def chat_routes(endpoint: ChatEndpoint, access: Access) -> APIRouter:
     errors = {**CALLER_ERRORS, "default": {"model": ErrorBody, "description": "Any other error"}}
     router = APIRouter(tags=["chat"], dependencies=access.security(), responses=errors)
     router.add_api_route(
-        "/v1/chat/completions",
+        CHAT_PATH,
         endpoint.__call__,
         methods=["POST"],
         response_class=Response,
         summary="Create a chat completion",
         description="OpenAI's chat completions; fields that the router does not know pass through untouched.",
+        responses=CREATED,
+        openapi_extra=CREATE,
     )
     return router

@@ -170,24 +170,26 @@ def log_error(error: BaseException) -> None:
         logger.warning("request failed: %s", error, extra={"error": rule.code})
 
 
+def expected_error(scope: Scope, error: Exception, *, metrics: Metrics) -> JSONResponse:
+    """Log and count an error of a request and return the answer for it."""
+    log_error(error)
+    metrics.error(error_kind(error))
+    return error_response(error, request_id=scope.get("state", {}).get("request_id", ""))
+
+
 def install(app: FastAPI, *, metrics: Metrics) -> None:
     """Give every expected error of ``app`` its one form, count it, and log those of the server's side.
 
     Unexpected ones are left to ``memrouter.api.access.AccessMiddleware``, which sees all of them.
     """
 
-    def answer(request: Request, error: Exception) -> JSONResponse:
-        log_error(error)
-        metrics.error(error_kind(error))
-        return error_response(error, request_id=request.scope.get("state", {}).get("request_id", ""))
-
     async def on_error(request: Request, error: Exception) -> JSONResponse:
-        return answer(request, error)
+        return expected_error(request.scope, error, metrics=metrics)
 
     async def on_validation(request: Request, error: Exception) -> JSONResponse:
         problems = error.errors() if isinstance(error, RequestValidationError) else []
         located = [{**problem, "loc": problem["loc"][1:]} for problem in problems]
-        return answer(request, invalid_request(located, whole="request"))
+        return expected_error(request.scope, invalid_request(located, whole="request"), metrics=metrics)
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         response = _http_response(request.scope, error)

@@ -9,6 +9,7 @@ from memrouter.clock import Clock
 from memrouter.config.memory import MemoryPluginSettings, MemorySettings
 from memrouter.errors import InvalidRequest
 from memrouter.memory.hits import Recall
+from memrouter.memory.injection.blocks import render_block
 from memrouter.memory.policy import RecallPolicy, resolve_policy
 from memrouter.memory.reflection.reflect import ReflectionFilter
 from memrouter.memory.retrieval.explain import MAX_CANDIDATES, Trail, explain, explain_all, near_miss
@@ -43,6 +44,11 @@ class MemorySearch:
         self._clock = clock
         self._analyzer = analyzer
 
+    @property
+    def most(self) -> int:
+        """Return the largest limit of a search."""
+        return self._settings.limits.list_page
+
     async def run(self, service: MemoryService, scope: Scope, form: Search) -> SearchResult:
         """Return what a search finds.
 
@@ -62,9 +68,8 @@ class MemorySearch:
         return await self._explained(result, form, policy, recall) if form.explain else result
 
     def _policy(self, form: Search) -> RecallPolicy:
-        most = self._settings.limits.list_page
-        if form.limit is not None and form.limit > most:
-            raise InvalidRequest(f"limit: at most {most} are allowed on this server", param="limit")
+        if form.limit is not None and form.limit > self.most:
+            raise InvalidRequest(f"limit: at most {self.most} are allowed on this server", param="limit")
         own = MemoryPluginSettings(
             retrieval_limit=form.limit,
             similarity_threshold=form.threshold,
@@ -82,17 +87,16 @@ class MemorySearch:
         selection = await self._reflection.select(recall.hits, now=now)
         half_life = self._reflection.settings.recency_decay_days
 
-        def trail() -> tuple[list[HitView], Trail]:
+        def trail() -> tuple[list[HitView], Trail, str]:
             analyzer = self._analyzer.suited_to([traced.record.content for traced in recall.trace[:MAX_CANDIDATES]])
             hits = [
                 HitView.found(hit, explain(hit, form.query, threshold=policy.threshold, analyzer=analyzer))
                 for hit in recall.hits
             ]
-            return hits, explain_all(
-                recall, selection, form.query, now=now, half_life_days=half_life, analyzer=analyzer
-            )
+            every = explain_all(recall, selection, form.query, now=now, half_life_days=half_life, analyzer=analyzer)
+            return hits, every, render_block(selection.kept, now=now) if selection.kept else ""
 
-        hits, every = await asyncio.to_thread(trail)
+        hits, every, block = await asyncio.to_thread(trail)
         miss = near_miss(recall.trace, policy.threshold)
         return result.model_copy(
             update={
@@ -100,5 +104,6 @@ class MemorySearch:
                 "near_miss": None if miss is None else NearMissView.of(miss),
                 "candidates": [CandidateView.of(each, threshold=policy.threshold) for each in every.candidates],
                 "omitted": every.omitted,
+                "block": block,
             }
         )

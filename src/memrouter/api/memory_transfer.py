@@ -1,5 +1,6 @@
 """``/v1/memory/export`` and ``/import``: a user's own memories as a file, out and in."""
 
+from collections.abc import AsyncIterable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -110,9 +111,7 @@ class MemoryTransferEndpoints:
     async def export(self, request: Request, params: Annotated[ExportParams, Query()]) -> StreamingResponse:
         """All of the caller's memories with every field, superseded and expired ones too, one JSON object a line."""
         transfer, scope = await self._open(request)
-        lines = await transfer.export(scope.user_id, project_id=params.project_id, vectors=params.vectors)
-        headers = {"content-disposition": 'attachment; filename="memories.ndjson"', "cache-control": "no-store"}
-        return StreamingResponse(lines, media_type=MEDIA_TYPE, headers=headers)
+        return await exported(transfer, scope.user_id, params)
 
     async def bring(self, request: Request, params: Annotated[ImportParams, Query()]) -> ImportResult:
         """Takes what an export gave into the caller's own memories; doing it again changes nothing more.
@@ -124,29 +123,56 @@ class MemoryTransferEndpoints:
             raise InvalidRequest(
                 "content-encoding: send the lines as they are", code="invalid_header", param="content-encoding"
             )
-        done, body = Outcomes(), BodyStream(request, self._limits.import_bytes)
+        body = BodyStream(request, self._limits.import_bytes)
         try:
-            report = await transfer.bring(
-                scope.user_id,
-                body,
-                mode=params.merge,
-                take_over=params.map_user,
-                max_line_bytes=self._limits.import_line_bytes,
-                outcomes=done,
-            )
-        except BodyTooLarge as error:
+            return await imported(transfer, scope.user_id, body, params, max_line_bytes=self._limits.import_line_bytes)
+        except (BodyTooLarge, DamagedData):
             await body.drain()
-            raise BodyTooLarge(f"{error}; {_so_far(done)}", param="body") from None
-        if report.damage is not None and report.damaged_line is not None:
-            await body.drain()
-            raise DamagedData(report.damaged_line, f"{report.damage}; {_so_far(done)}")
-        return ImportResult.of(report)
+            raise
 
     async def _open(self, request: Request) -> tuple[OwnTransfer, Scope]:
         scope = await self._access.own_scope(request)
         if self._transfer is None:
             raise memory_off()
         return self._transfer, scope
+
+
+async def exported(transfer: OwnTransfer, user_id: str, params: ExportParams) -> StreamingResponse:
+    """Return a user's memories as a file to download.
+
+    Raises:
+        StoreUnavailable: The store cannot serve.
+    """
+    lines = await transfer.export(user_id, project_id=params.project_id, vectors=params.vectors)
+    headers = {"content-disposition": 'attachment; filename="memories.ndjson"', "cache-control": "no-store"}
+    return StreamingResponse(lines, media_type=MEDIA_TYPE, headers=headers)
+
+
+async def imported(
+    transfer: OwnTransfer, user_id: str, body: AsyncIterable[bytes], params: ImportParams, *, max_line_bytes: int
+) -> ImportResult:
+    """Bring exported lines into a user's memories and return what became of them.
+
+    Raises:
+        BodyTooLarge: ``body`` raised it; the message says what came before.
+        DamagedData: A line is damaged; so does the message.
+        MemrouterError: As for ``OwnTransfer.bring``.
+    """
+    done = Outcomes()
+    try:
+        report = await transfer.bring(
+            user_id,
+            body,
+            mode=params.merge,
+            take_over=params.map_user,
+            max_line_bytes=max_line_bytes,
+            outcomes=done,
+        )
+    except BodyTooLarge as error:
+        raise BodyTooLarge(f"{error}; {_so_far(done)}", param="body") from None
+    if report.damage is not None and report.damaged_line is not None:
+        raise DamagedData(report.damaged_line, f"{report.damage}; {_so_far(done)}")
+    return ImportResult.of(report)
 
 
 def memory_transfer_routes(*, transfer: OwnTransfer | None, access: Access, limits: MemoryLimits) -> APIRouter:

@@ -248,6 +248,8 @@ class SearchResult(BaseModel):
     """With ``explain``: the best 50 of those that were ranked, with every hit and the near miss, in the final order."""
     omitted: int | None = None
     """With ``explain``: how many more were ranked."""
+    block: str | None = None
+    """With ``explain``: what a prompt would be given; empty where nothing would be injected."""
 
 
 class Deleted(BaseModel):

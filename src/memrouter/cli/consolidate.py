@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from memrouter.cli.desk import ConfigOption, JsonOption, run_to_end, show_report
+from memrouter.cli.desk import run_to_end, show_report
+from memrouter.cli.options import ConfigOption, JsonOption
 from memrouter.cli.upkeep_desk import DryRunOption, UserOption, open_upkeep
 from memrouter.memory.upkeep.report import ConsolidationReport
 from memrouter.memory.upkeep.undoing import Undone

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import typer
 
+from memrouter.cli.exit_status import FAILED_EXIT, INTERRUPTED_EXIT
 from memrouter.config.load import load_settings
 from memrouter.config.memory import MemorySettings
 from memrouter.doctor.findings import printable
@@ -20,18 +21,7 @@ from memrouter.errors import ConfigError, ConfigProblem, EmbeddingError, Memrout
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.factory import open_store
 
-INCOMPLETE_EXIT = 1
-"""Exit status where the work was done and what it found is not as it should be; the report says what."""
-FAILED_EXIT = 2
-"""Exit status where the work could not be done, or not to its end."""
-INTERRUPTED_EXIT = 130
-
 T = TypeVar("T")
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="The router's configuration file; without one, the defaults.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ import typer
 from rich.console import Console, RenderableType
 from rich.progress import Progress as Bars
 
-from memrouter.cli.desk import FAILED_EXIT, INCOMPLETE_EXIT, INTERRUPTED_EXIT, JsonOption
 from memrouter.cli.eval_tables import calibration_tables, gate_tables, isolation_tables, locomo_tables, noise_tables
+from memrouter.cli.exit_status import FAILED_EXIT, INCOMPLETE_EXIT, INTERRUPTED_EXIT
+from memrouter.cli.options import JsonOption
 from memrouter.clock import SystemClock
 from memrouter.config.load import load_settings
 from memrouter.doctor.findings import printable

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from memrouter.cli.desk import INCOMPLETE_EXIT, ConfigOption, JsonOption, open_desk, run_to_end, show_report
+from memrouter.cli.desk import open_desk, run_to_end, show_report
+from memrouter.cli.exit_status import INCOMPLETE_EXIT
+from memrouter.cli.options import ConfigOption, JsonOption
 from memrouter.cli.progress import Bars
 from memrouter.clock import SystemClock
 from memrouter.errors import InvalidRequest

@@ -1,22 +1,27 @@
 """``memrouter import``: take memories from a file."""
 
+import asyncio
 import hashlib
 import random
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Annotated, BinaryIO
 
 import typer
 
-from memrouter.cli.desk import INCOMPLETE_EXIT, ConfigOption, Desk, JsonOption, open_desk, run_to_end, show_report
+from memrouter.cli.desk import Desk, open_desk, run_to_end, show_report
+from memrouter.cli.exit_status import INCOMPLETE_EXIT
+from memrouter.cli.options import ConfigOption, JsonOption
 from memrouter.cli.progress import Bars
 from memrouter.clock import SystemClock
 from memrouter.errors import InvalidRequest
 from memrouter.memory.storing.write_gate import WriteGate
 from memrouter.stores.query import MergeMode
-from memrouter.transfer.files import is_gzip
+from memrouter.transfer.files import chunks, is_gzip
+from memrouter.transfer.foreign.convert import Conversion, Foreign, convert
+from memrouter.transfer.foreign.memory import Owners
 from memrouter.transfer.gate import ScreenedGate, storable
 from memrouter.transfer.import_file import FileImport, import_state
 from memrouter.transfer.importing import DEFAULT_BATCH, Importer
@@ -37,6 +42,14 @@ def import_memories(
         list[str] | None, typer.Option(metavar="OLD=NEW", help="Give OLD's memories to NEW; repeatable.")
     ] = None,
     user: Annotated[str | None, typer.Option(help="Only memories that are this user's in the file.")] = None,
+    origin: Annotated[
+        Foreign | None, typer.Option("--from", help="What wrote the file, where that was not memrouter export.")
+    ] = None,
+    default_user: Annotated[str | None, typer.Option(help="With --from: owner of memories that name no user.")] = None,
+    keep_projects: Annotated[
+        bool,
+        typer.Option("--keep-projects", help="With --from: agents and namespaces become projects; else all is in one."),
+    ] = False,
     batch: Annotated[int, typer.Option(min=1, max=10_000, help="Memories that are written at a time.")] = DEFAULT_BATCH,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an import that was broken off.")] = False,
     dry_run: Annotated[
@@ -52,30 +65,64 @@ def import_memories(
     The file is not believed: nothing from its first damaged line on is imported, and the line is named. Importing it
     again changes nothing more. Routers may serve meanwhile.
 
+    With --from, the file is an export of mem0 (what get_all() gives, as JSON) or of Redis Agent Memory Server (its
+    long-term memories, as JSON): one document or one object a line.
+
     Exit status: 0 all is in, 1 the file is damaged or memories were refused (the report says which), 2 the import
     failed, 130 interrupted.
     """
+    owners = Owners(default_user, keep_projects)
 
-    async def work() -> ImportReport:
+    async def work() -> tuple[ImportReport, Conversion | None]:
+        if origin is None and owners != Owners():
+            raise InvalidRequest("--default-user and --keep-projects are for --from; see --map-user")
         claim = chosen_owners(only=user, renamed=_pairs(map_user or []))
-        with _opened(file) as source, TemporaryDirectory() as folder:
+        with _opened(file) as given, TemporaryDirectory() as folder, TemporaryFile() as converted:
             scratch = Path(folder, "empty.db") if dry_run else None
             async with open_desk(config, existing=False, scratch=scratch) as desk:
-                options = _digest(str(desk.store.capabilities), config, merge, sorted(map_user or []), user)
+                options = _digest(
+                    str(desk.store.capabilities), config, merge, sorted(map_user or []), user, origin, owners
+                )
+                source, gzipped, conversion = given, is_gzip(file), None
+                if origin is not None:
+                    conversion = await _converted(given, converted, origin, owners, desk, gzipped=gzipped)
+                    source, gzipped = converted, False
                 with Bars() as bars:
                     importer = _importer(desk, mode=merge, batch=batch, dry_run=dry_run)
                     reading = _reading(importer, desk, claim, bars, file, options, noted=not dry_run)
-                    return await reading.run(source, gzipped=is_gzip(file), resume=resume, dry_run=dry_run)
+                    return await reading.run(source, gzipped=gzipped, resume=resume, dry_run=dry_run), conversion
 
-    report = run_to_end(work, again="run the same command with --resume to go on")
-    show_report(report.as_dict(), _readable(report), as_json=as_json)
+    report, conversion = run_to_end(work, again="run the same command with --resume to go on")
+    shown, lines = report.as_dict(), _readable(report)
+    if conversion is not None:
+        shown, lines = {**shown, "conversion": conversion.as_dict()}, [*_converted_lines(conversion), *lines]
+    show_report(shown, lines, as_json=as_json)
     if report.damage is not None:
         typer.echo(
             f"line {report.damaged_line}: {report.damage}; nothing from this line on was imported",
             err=True,
         )
-    if report.damage is not None or report.outcomes.refused or not report.outcomes.balanced:
+    skipped = conversion is not None and conversion.skipped
+    if report.damage is not None or report.outcomes.refused or skipped or not report.outcomes.balanced:
         raise typer.Exit(INCOMPLETE_EXIT)
+
+
+async def _converted(
+    given: BinaryIO, target: BinaryIO, origin: Foreign, owners: Owners, desk: Desk, *, gzipped: bool
+) -> Conversion:
+    """Write the memories of a foreign file to ``target``."""
+    now, about = SystemClock().now_ms(), desk.store.capabilities
+    pieces = chunks(given, gzipped=gzipped)
+    return await asyncio.to_thread(convert, pieces, target, origin=origin, owners=owners, about=about, now=now)
+
+
+def _converted_lines(conversion: Conversion) -> list[str]:
+    dropped = conversion.as_dict()["dropped"]
+    return [
+        f"found {conversion.read} memories, skipped {conversion.skipped}",
+        *(f"skipped: number {reason.line}: {reason.reason}" for reason in conversion.reasons),
+        *(f"not kept: {name} of {count} memories" for name, count in dropped.items()),
+    ]
 
 
 def _importer(desk: Desk, *, mode: MergeMode, batch: int, dry_run: bool) -> Importer:

@@ -12,7 +12,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from memrouter.cli.desk import INCOMPLETE_EXIT, JsonOption, run_to_end, show_report
+from memrouter.cli.desk import run_to_end, show_report
+from memrouter.cli.exit_status import INCOMPLETE_EXIT
+from memrouter.cli.options import JsonOption
 from memrouter.config.load import load_settings
 from memrouter.embeddings.factory import open_embedder
 from memrouter.errors import ConfigError, ConfigProblem

@@ -15,7 +15,8 @@ from memrouter.api.identity.api_key import ApiKey, hash_secret, is_key_id, new_s
 from memrouter.api.identity.key_file import KeyFile
 from memrouter.api.identity.key_keeper import KeptKey, KeyKeeper
 from memrouter.api.identity.key_state import KeyState
-from memrouter.cli.desk import ConfigOption, JsonOption, config_name, open_desk, run_to_end, show_report
+from memrouter.cli.desk import config_name, open_desk, run_to_end, show_report
+from memrouter.cli.options import ConfigOption, JsonOption
 from memrouter.clock import SystemClock
 from memrouter.config.base import parse_seconds
 from memrouter.config.load import load_settings

@@ -12,8 +12,11 @@ import typer
 
 from memrouter.api.app import create_mcp_app
 from memrouter.cli.caller_headers import caller_headers
-from memrouter.cli.desk import FAILED_EXIT, ConfigOption, config_name, refuse_migration
-from memrouter.cli.serve import serve_listeners, with_address
+from memrouter.cli.desk import config_name, refuse_migration
+from memrouter.cli.exit_status import FAILED_EXIT
+from memrouter.cli.listening import serve_listeners
+from memrouter.cli.options import ConfigOption
+from memrouter.cli.serve import with_address
 from memrouter.clock import SystemClock
 from memrouter.config.load import load_settings
 from memrouter.config.providers import ProviderSettings

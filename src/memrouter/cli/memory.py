@@ -6,12 +6,12 @@ import typer
 
 from memrouter.api.memory_conversations import DeleteParams, ListParams
 from memrouter.api.memory_forms import NewMemory, Search
-from memrouter.cli.desk import JsonOption
 from memrouter.cli.memory_corrections import history, pin, supersede, undo, unpin
 from memrouter.cli.memory_place import IdArgument, Place, YesOption, at_place, checked, show_answer
 from memrouter.cli.memory_quarantine import quarantine_app
 from memrouter.cli.memory_switch import switch
 from memrouter.cli.memory_tables import MemoryTables
+from memrouter.cli.options import JsonOption
 from memrouter.models.memory import MemoryType
 
 memory_app = typer.Typer(no_args_is_help=True, help="Look at, add, correct and forget memories of one user.")

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from memrouter.api.memory_forms import MemoryChange, Replacement
-from memrouter.cli.desk import JsonOption
 from memrouter.cli.memory_place import IdArgument, Place, at_place, checked, show_answer
 from memrouter.cli.memory_tables import MemoryTables
+from memrouter.cli.options import JsonOption
 
 
 @at_place

@@ -12,8 +12,9 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 from memrouter.cli.caller_headers import caller_headers
-from memrouter.cli.desk import ConfigOption, run_to_end
+from memrouter.cli.desk import run_to_end
 from memrouter.cli.memory_desk import MemoryDesk, open_local, open_remote
+from memrouter.cli.options import ConfigOption
 from memrouter.cli.remote_desk import Answer
 from memrouter.models.memory import DEFAULT_PROJECT, Scope, check_identity
 

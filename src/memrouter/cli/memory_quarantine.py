@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from memrouter.api.memory_conversations import ListParams
-from memrouter.cli.desk import JsonOption
 from memrouter.cli.memory_desk import MemoryDesk
 from memrouter.cli.memory_place import IdArgument, Place, YesOption, at_place, show_answer
 from memrouter.cli.memory_tables import MemoryTables
+from memrouter.cli.options import JsonOption
 from memrouter.cli.remote_desk import Answer
 from memrouter.errors import InvalidRequest
 

@@ -6,7 +6,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from memrouter.cli.desk import ConfigOption, JsonOption, open_desk, refuse_migration, run_to_end, show_report
+from memrouter.cli.desk import open_desk, refuse_migration, run_to_end, show_report
+from memrouter.cli.options import ConfigOption, JsonOption
 from memrouter.clock import SystemClock
 from memrouter.memory.switches import KEPT_MS, Switches, UserSwitches
 from memrouter.models.memory import check_identity

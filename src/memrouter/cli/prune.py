@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from memrouter.cli.desk import ConfigOption, JsonOption, run_to_end, show_report
+from memrouter.cli.desk import run_to_end, show_report
+from memrouter.cli.options import ConfigOption, JsonOption
 from memrouter.cli.upkeep_desk import DryRunOption, UserOption, open_upkeep
 from memrouter.doctor.findings import printable
 from memrouter.memory.upkeep.pruning import Leaving

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from memrouter.cli.desk import ConfigOption, JsonOption, refuse_migration, run_to_end, show_report
+from memrouter.cli.desk import refuse_migration, run_to_end, show_report
+from memrouter.cli.options import ConfigOption, JsonOption
 from memrouter.cli.progress import Bars
 from memrouter.config.load import load_settings
 from memrouter.config.memory import MemorySettings

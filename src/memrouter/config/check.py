@@ -13,9 +13,11 @@ from memrouter.config.addresses import (
 )
 from memrouter.config.check_auth import check_auth
 from memrouter.config.check_extraction import check_extraction
+from memrouter.config.check_inspector import check_inspector
 from memrouter.config.check_keeping import check_keeping
 from memrouter.config.check_migration import check_migration
 from memrouter.config.check_recall import check_recall
+from memrouter.config.check_tracing import check_tracing
 from memrouter.config.check_upkeep import check_upkeep
 from memrouter.config.findings import Finding, did_you_mean
 from memrouter.config.paths import KeyPath, dotted
@@ -79,6 +81,8 @@ def check_settings(settings: Settings, *, algorithms: Collection[str] = ()) -> l
         *check_migration(settings),
         *check_upkeep(settings),
         *check_auth(settings),
+        *check_tracing(settings),
+        *check_inspector(settings),
     ]
 
 

@@ -18,6 +18,7 @@ from memrouter.config.scalars import resolve_plain
 from memrouter.config.settings import Settings
 from memrouter.config.shape import Shape, walk
 from memrouter.config.source import Source
+from memrouter.config.tracing import grpc_warning
 from memrouter.errors import ConfigError, ConfigProblem
 
 _ROUNDS = 16
@@ -101,7 +102,9 @@ class _Loading:
         settings = self._validate()
         if self._findings or settings is None:
             raise self._error()
-        return Loaded(settings, (*_foreign_warning(foreign), *_domain_warning(settings)))
+        return Loaded(
+            settings, (*_foreign_warning(foreign), *_domain_warning(settings), *grpc_warning(settings.tracing))
+        )
 
     def _error(self) -> ConfigError:
         return ConfigError(Describer(self._source, self._root).problems(self._findings))

@@ -6,11 +6,13 @@ from pydantic import Field
 
 from memrouter.config.auth import AuthSettings
 from memrouter.config.base import Seconds, Section
+from memrouter.config.inspector import InspectorSettings
 from memrouter.config.limits import CorsSettings, LimitSettings
 from memrouter.config.mcp import McpSettings
 from memrouter.config.memory import MemorySettings
 from memrouter.config.providers import ModelSettings, ProviderSettings
 from memrouter.config.routing import RoutingSettings
+from memrouter.config.tracing import ObservabilitySettings, TracingSettings
 
 
 class Listener(Section):
@@ -37,6 +39,8 @@ class ServerSettings(Section):
     """Most connections to one backend host."""
     backend_cooldown: Seconds = Field(default=5, ge=0)
     """Seconds for which a backend that failed is tried last."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that answer behind the same ports: one a core, on a machine that does nothing else."""
     cors: CorsSettings = CorsSettings()
 
 
@@ -88,10 +92,11 @@ class ServiceSettings(Section):
     """Services beside routing."""
 
     foreign_keys: ClassVar[frozenset[str]] = frozenset(
-        {"api", "observability", "authz", "ratelimit", "management_api", "router_replay", "startup_status"}
+        {"api", "authz", "ratelimit", "management_api", "router_replay", "startup_status"}
     )
 
     response_api: ResponseApiSettings = ResponseApiSettings()
+    observability: ObservabilitySettings = ObservabilitySettings()
 
 
 class GlobalSettings(Section):
@@ -106,6 +111,7 @@ class GlobalSettings(Section):
     server: ServerSettings = ServerSettings()
     limits: LimitSettings = LimitSettings()
     mcp: McpSettings = McpSettings()
+    inspector: InspectorSettings = InspectorSettings()
 
 
 class Settings(Section):
@@ -123,6 +129,11 @@ class Settings(Section):
     def memory(self) -> MemorySettings:
         """Return ``global.stores.memory``."""
         return self.global_.stores.memory
+
+    @property
+    def tracing(self) -> TracingSettings:
+        """Return ``global.services.observability.tracing``."""
+        return self.global_.services.observability.tracing
 
     @property
     def rewriting_model(self) -> ModelSettings | None:

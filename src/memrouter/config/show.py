@@ -12,10 +12,15 @@ _SECRET_HEADER = re.compile(r"auth|cookie|key|token|secret|password", re.IGNOREC
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 
 
+def settings_tree(settings: Settings) -> dict[str, Any]:
+    """Return the whole tree, defaults included; passwords, keys and headers named like them are hidden."""
+    tree: dict[str, Any] = _hide(settings.model_dump(mode="json", by_alias=True))
+    return tree
+
+
 def settings_yaml(settings: Settings) -> str:
-    """Return the whole tree as YAML, defaults included; passwords, keys and headers named like them are hidden."""
-    data = _hide(settings.model_dump(mode="json", by_alias=True))
-    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=float("inf")))
+    """Return ``settings_tree`` as YAML."""
+    return str(yaml.safe_dump(settings_tree(settings), sort_keys=False, allow_unicode=True, width=float("inf")))
 
 
 def _hide(value: Any, key: str = "") -> Any:

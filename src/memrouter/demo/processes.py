@@ -102,9 +102,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 def echo_upstream(port: int, folder: Path) -> list[str]:
     """Return the command of a real OpenAI-compatible server that echoes; its files go to ``folder``."""
-    script = Path(sys.executable).with_name("llm-katan")
     return [
-        str(script), "--model", "echo", "--served-model-name", "qwen3", "--backend", "echo",
+        sys.executable, "-m", "llm_katan.cli", "--model", "echo", "--served-model-name", "qwen3", "--backend", "echo",
         "--host", "127.0.0.1", "--port", str(port), "--max-concurrent", "64", "--disable-dashboard",
         "--stats-file", str(folder / "echo-stats.json"),
     ]  # fmt: skip

@@ -1,28 +1,20 @@
 """Whether the server's memory suffices, and what happens when it does not. Pure."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from memrouter.doctor.address import ServerAddress
 from memrouter.doctor.findings import Finding, broken, ok, warning
+from memrouter.sizing.valkey import ServerKind, valkey_size
+from memrouter.sizing.workload import LINKS, Workload
 
 BASE_BYTES: Final = 16 * 1024 * 1024
-"""An empty server with its modules."""
+"""An empty server with all the modules of valkey-bundle, and room for what is small."""
 
-FIELDS_BYTES: Final = 1500
-"""Keys, field names, numbers, owner's lists and index entries of one memory, without content and vectors."""
+REFERENCE: Final = 100_000
+"""How many memories the size of one is told for: with few, what the index takes in advance would weigh too much."""
 
-CONTENT_BYTES: Final = 500
-"""Content of one memory: about 80 words."""
-
-TEXT_INDEX_FACTOR: Final = 16
-"""Bytes of a TEXT index for each byte of content."""
-
-LINK_BYTES: Final = 16
-"""Bytes of an HNSW graph for each of a memory's ``index_m`` links."""
-
-FLOAT_BYTES: Final = 4
 TIGHT_SHARE: Final = 0.8
 """Share of maxmemory from which room is short."""
 
@@ -38,23 +30,27 @@ class Sizing:
         dimension: Length of the vectors.
         graph_links: ``index_m`` of an HNSW index; 0 for a flat one.
         text_index: Whether ``content`` is indexed as words.
+        kind: How the server keeps things.
     """
 
     dimension: int
     graph_links: int = 0
     text_index: bool = False
+    kind: ServerKind = field(default_factory=ServerKind)
 
     @property
     def memory_bytes(self) -> int:
         """Return the estimate for one memory: the HASH with its vector, and the index with its copy of it."""
-        text = TEXT_INDEX_FACTOR * CONTENT_BYTES if self.text_index else 0
-        return (
-            FIELDS_BYTES + CONTENT_BYTES + 2 * FLOAT_BYTES * self.dimension + LINK_BYTES * self.graph_links + text
-        )  # fmt: skip
+        return self._data(REFERENCE) // REFERENCE
 
     def total_bytes(self, memories: int) -> int:
         """Return the estimate for a server with this many memories."""
-        return BASE_BYTES + memories * self.memory_bytes
+        return BASE_BYTES + (self._data(memories) if memories > 0 else 0)
+
+    def _data(self, memories: int) -> int:
+        links = min(max(self.graph_links, LINKS[0]), LINKS[1]) if self.graph_links else 0
+        workload = Workload(memories, self.dimension, graph_links=links, text_index=self.text_index)
+        return valkey_size(workload, self.kind).data
 
 
 def policy_findings(info: Mapping[str, str], address: ServerAddress) -> Iterator[Finding]:

@@ -35,8 +35,12 @@ async def examine(config: Path | None, *, env: Mapping[str, str], clock: Clock, 
         report: Takes the findings, in order, as they are found.
     """
     settings = await _configuration(config, env=env, report=report)
-    if settings is None:
-        return
+    if settings is not None:
+        await examine_settings(settings, env=env, clock=clock, report=report)
+
+
+async def examine_settings(settings: Settings, *, env: Mapping[str, str], clock: Clock, report: Report) -> None:
+    """Look at everything that a router with these settings needs; the arguments are those of ``examine``."""
     for finding in await identity_findings(settings, clock=clock):
         report(finding)
     memory = settings.memory

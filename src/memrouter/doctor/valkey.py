@@ -24,6 +24,10 @@ from memrouter.doctor.server_advice import (
 )
 from memrouter.embeddings.base import EmbedderInfo
 from memrouter.errors import StoreError
+from memrouter.sizing.allocators import Allocator
+from memrouter.sizing.keyspace import Keyspace
+from memrouter.sizing.search_index import SearchModule
+from memrouter.sizing.valkey import ServerKind
 from memrouter.stores.valkey.errors import refused
 from memrouter.stores.valkey.index_info import FoundIndex
 from memrouter.stores.valkey.server import ServerFacts
@@ -95,7 +99,7 @@ class ValkeyExamination:
         config = await _config(connection)
         self._add(*durability_findings(info, config, address), *policy_findings(info, address))
         if self._embedder is not None and found is not None:
-            self._add(*sizing_findings(info, found.documents, self._sizing(found)))
+            self._add(*sizing_findings(info, found.documents, self._sizing(found, facts, info)))
         await self._compare_clocks(connection)
 
     async def _look_at_index(self, connection: RespConnection) -> FoundIndex | None:
@@ -111,11 +115,13 @@ class ValkeyExamination:
             self._add(await canary_finding(self._settings, self._embedder))
         return look.found
 
-    def _sizing(self, found: FoundIndex) -> Sizing:
+    def _sizing(self, found: FoundIndex, facts: ServerFacts, info: Mapping[str, str]) -> Sizing:
         vector, dimension = found.vector, self._embedder.dimension if self._embedder else 0
         graph = vector is not None and vector.algorithm == "HNSW"
         links = (vector.m if vector and vector.m else self._settings.index_m) if graph else 0
-        return Sizing(dimension=dimension, graph_links=links, text_index="content" in found.fields)
+        module = SearchModule.REDISEARCH if facts.search == "RediSearch" else SearchModule.VALKEY_SEARCH
+        kind = ServerKind(module, Keyspace(Allocator.named(info.get("mem_allocator", ""))))
+        return Sizing(dimension=dimension, graph_links=links, text_index="content" in found.fields, kind=kind)
 
     async def _compare_clocks(self, connection: RespConnection) -> None:
         before = self._clock.now_ms()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from memrouter.models.memory import Matrix
 
@@ -43,4 +43,13 @@ class Embedder(Protocol):
 
     async def aclose(self) -> None:
         """Let go of connections and threads; calling it again does nothing."""
+        ...
+
+
+@runtime_checkable
+class InstantEmbedder(Protocol):
+    """An embedder that needs to wait for nothing where texts are short; beside ``Embedder``, where that is so."""
+
+    def at_once(self, texts: Sequence[str]) -> Matrix | None:
+        """Return what ``embed`` returns, computed here and now in under 1 ms; None where ``embed`` must be awaited."""
         ...

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from memrouter.embeddings.base import Embedder, EmbedderInfo
+from memrouter.embeddings.base import Embedder, EmbedderInfo, InstantEmbedder
 from memrouter.embeddings.vectors import embeddable
 from memrouter.models.memory import Matrix, Vector
 
@@ -17,8 +17,9 @@ _Load = asyncio.Task[dict[bytes, Vector]]
 class CachedEmbedder:
     """Keeps the most recently used vectors, by a digest of their text; the texts themselves are not kept.
 
-    Equal texts that are asked for at the same time are embedded once. A caller that is cancelled does not cancel the
-    work that others may be waiting for. Failures are not kept: the next call tries again.
+    Short texts of an ``InstantEmbedder`` are embedded at once. Equal texts that are asked for at the same time are
+    embedded once. A caller that is cancelled does not cancel the work that others may be waiting for. Failures are not
+    kept: the next call tries again.
 
     Args:
         inner: The embedder; closed with this one.
@@ -31,6 +32,7 @@ class CachedEmbedder:
 
     def __init__(self, inner: Embedder, *, entries: int) -> None:
         self._inner = inner
+        self._instant = inner if isinstance(inner, InstantEmbedder) else None
         self._entries = entries
         self._rows: OrderedDict[bytes, Vector] = OrderedDict()
         self._loads: dict[bytes, _Load] = {}
@@ -61,7 +63,7 @@ class CachedEmbedder:
         self.misses += len(missing)
         self.hits += len(keys) - len(missing)
         if missing:
-            self._start(missing)
+            found |= self._embed_at_once(missing) or self._start(missing)
         loads = {key: self._loads[key] for key in wanted if key not in found}
         for key, load in loads.items():
             found[key] = (await asyncio.shield(load))[key]
@@ -72,7 +74,12 @@ class CachedEmbedder:
         await self._inner.aclose()
         await asyncio.gather(*self._loads.values(), return_exceptions=True)
 
-    def _start(self, missing: dict[bytes, str]) -> None:
+    def _embed_at_once(self, missing: dict[bytes, str]) -> dict[bytes, Vector] | None:
+        matrix = None if self._instant is None else self._instant.at_once(list(missing.values()))
+        return None if matrix is None else self._keep(missing, matrix)
+
+    def _start(self, missing: dict[bytes, str]) -> dict[bytes, Vector]:
+        """Begin to embed; nothing is there yet."""
         load = asyncio.create_task(self._load(missing))
 
         def finish(done: _Load) -> None:
@@ -84,9 +91,12 @@ class CachedEmbedder:
         # Before any caller wakes up, so that none of them joins a load that has failed.
         load.add_done_callback(finish)
         self._loads.update(dict.fromkeys(missing, load))
+        return {}
 
     async def _load(self, missing: dict[bytes, str]) -> dict[bytes, Vector]:
-        matrix = await self._inner.embed(list(missing.values()))
+        return self._keep(missing, await self._inner.embed(list(missing.values())))
+
+    def _keep(self, missing: dict[bytes, str], matrix: Matrix) -> dict[bytes, Vector]:
         # Copies: a row must not keep the whole batch in memory.
         loaded = {key: row.copy() for key, row in zip(missing, matrix, strict=True)}
         self._rows.update(loaded)

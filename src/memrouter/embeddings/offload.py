@@ -18,6 +18,9 @@ async def run_bounded(work: Callable[[Sequence[str]], T], texts: Sequence[str]) 
         work: Thread-safe; its time must grow with the length of the texts.
         texts: What it works on.
     """
-    if sum(map(len, texts)) + TEXT_COST * len(texts) <= INLINE_COST:
-        return work(texts)
-    return await asyncio.to_thread(work, texts)
+    return work(texts) if are_short(texts) else await asyncio.to_thread(work, texts)
+
+
+def are_short(texts: Sequence[str]) -> bool:
+    """Return whether work on these texts may run in the event loop."""
+    return sum(map(len, texts)) + TEXT_COST * len(texts) <= INLINE_COST

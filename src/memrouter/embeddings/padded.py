@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from memrouter.embeddings.base import Embedder, EmbedderInfo
+from memrouter.embeddings.base import Embedder, EmbedderInfo, InstantEmbedder
 from memrouter.models.memory import Matrix
 
 
@@ -24,6 +24,7 @@ class PaddedEmbedder:
         if dimension < inner.info.dimension:
             raise ValueError(f"dimension must be at least {inner.info.dimension}")
         self._inner = inner
+        self._instant = inner if isinstance(inner, InstantEmbedder) else None
         self._info = replace(inner.info, dimension=dimension)
 
     @property
@@ -37,9 +38,18 @@ class PaddedEmbedder:
         Raises:
             EmbeddingError: The inner embedder failed.
         """
-        rows = await self._inner.embed(texts)
-        return np.pad(rows, ((0, 0), (0, self._info.dimension - rows.shape[1])))
+        return self._padded(await self._inner.embed(texts))
+
+    def at_once(self, texts: Sequence[str]) -> Matrix | None:
+        """See ``InstantEmbedder``."""
+        rows = None if self._instant is None else self._instant.at_once(texts)
+        return None if rows is None else self._padded(rows)
 
     async def aclose(self) -> None:
         """Close the inner embedder."""
         await self._inner.aclose()
+
+    def _padded(self, rows: Matrix) -> Matrix:
+        padded = np.zeros((len(rows), self._info.dimension), dtype=np.float32)
+        padded[:, : rows.shape[1]] = rows
+        return padded

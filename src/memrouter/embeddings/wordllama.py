@@ -5,11 +5,11 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
 from tokenizers import Tokenizer
 
 from memrouter.embeddings.base import EmbedderInfo
-from memrouter.embeddings.offload import run_bounded
+from memrouter.embeddings.offload import are_short, run_bounded
+from memrouter.embeddings.tensor_file import map_tensor
 from memrouter.embeddings.tokens import bundled_file, load_tokenizer, token_ids
 from memrouter.embeddings.vectors import embeddable, unit_rows
 from memrouter.models.memory import Matrix
@@ -39,14 +39,15 @@ class WordLlamaEmbedder:
     def load(cls, tokenizer: Tokenizer | None = None) -> Self:
         """Return the embedder; reads 16 MB from disk, so call it in a thread.
 
+        The weights are mapped from their file: processes share them, and rows that no text uses take no memory.
+
         Args:
             tokenizer: One from ``load_tokenizer`` to share; None loads another.
 
         Raises:
             ConfigError: The wordllama package is incomplete.
         """
-        with safe_open(str(bundled_file("weights", "l2_supercat_256.safetensors")), framework="np") as tensors:
-            weights = tensors.get_tensor("embedding.weight")
+        weights = map_tensor(bundled_file("weights", "l2_supercat_256.safetensors"), "embedding.weight")
         return cls(tokenizer or load_tokenizer(), weights)
 
     @property
@@ -57,6 +58,11 @@ class WordLlamaEmbedder:
     async def embed(self, texts: Sequence[str]) -> Matrix:
         """Return one unit row a text; never fails."""
         return await run_bounded(self._embed, [embeddable(text) for text in texts])
+
+    def at_once(self, texts: Sequence[str]) -> Matrix | None:
+        """See ``InstantEmbedder``."""
+        cut = [embeddable(text) for text in texts]
+        return self._embed(cut) if are_short(cut) else None
 
     async def aclose(self) -> None:
         """Do nothing: there is nothing to let go of."""

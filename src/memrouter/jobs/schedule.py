@@ -45,6 +45,10 @@ class ScheduleObserver(Protocol):
         """Note whether this router holds the lease of a task."""
         ...
 
+    def upkeep_overdue(self, task: str, seconds: float) -> None:
+        """Note for how long a task has been due in the fleet; 0 where it is not."""
+        ...
+
 
 class Note(msgspec.Struct, frozen=True):
     """What the fleet remembers of a task.
@@ -223,6 +227,7 @@ class Schedule:
 
     async def _look(self, task: Task) -> None:
         note = await self._note(task)
+        self._observer.upkeep_overdue(task.name, self._overdue(task, note))
         if note is None:
             await self._write(task, Note(self._clock.now_ms()), if_version=0)
         elif self._due(task, note):
@@ -259,6 +264,7 @@ class Schedule:
             self._observer.upkeep_run(task.name, outcome, self._clock.monotonic() - begun)
         if outcome != "lost":
             await self._write(task, Note(self._clock.now_ms(), None if ended else run.position))
+            self._observer.upkeep_overdue(task.name, 0)
 
     async def _work(self, task: Task, run: Run, note: Note) -> bool:
         try:
@@ -281,3 +287,9 @@ class Schedule:
 
     def _due(self, task: Task, note: Note) -> bool:
         return self._clock.now_ms() - note.ended_at >= task.interval * 1000
+
+    def _overdue(self, task: Task, note: Note | None) -> float:
+        """Return for how many seconds a task has been due; a note that nobody can read counts as one of now."""
+        if note is None or note.ended_at == 0:
+            return 0.0
+        return max(0.0, (self._clock.now_ms() - note.ended_at) / 1000 - task.interval)

@@ -22,7 +22,7 @@ from memrouter.memory.storing.observer import WriteObserver
 from memrouter.memory.storing.write_gate import WriteGate
 from memrouter.memory.switches import UserSwitches
 from memrouter.models.history import Actor
-from memrouter.models.memory import MemoryRecord, MemoryType, Scope
+from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import ALL_TYPES, Cursor, Filter, ListQuery, Page, ScopeStats
 
@@ -234,6 +234,7 @@ class MemoryService:
         scope: Scope,
         *,
         types: frozenset[MemoryType] = ALL_TYPES,
+        sources: frozenset[Source] | None = None,
         limit: int = 20,
         cursor: str | None = None,
         conversation_id: str | None = None,
@@ -245,6 +246,7 @@ class MemoryService:
         Args:
             scope: Whose memories.
             types: Kinds of memory to list.
+            sources: How they came to be written; None for any.
             limit: Most memories on the page, at least 1.
             cursor: The encoded ``next`` of the page before; None for the first page.
             conversation_id: Only memories of this conversation; None for any.
@@ -259,7 +261,7 @@ class MemoryService:
         query = ListQuery(
             limit=limit,
             now=self._clock.now_ms(),
-            where=Filter(types=types, conversation_id=conversation_id),
+            where=Filter(types=types, sources=sources, conversation_id=conversation_id),
             after=None if cursor is None else Cursor.decode(cursor),
             include_superseded=include_superseded,
             quarantined=quarantined,

@@ -72,7 +72,7 @@ def check_identity(value: str, *, param: str) -> str:
         raise InvalidRequest(
             f"{param} has {len(value)} characters; at most {MAX_IDENTITY_CHARS} are allowed", param=param
         )
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
+    if not value.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
         raise InvalidRequest(f"{param} holds a control character or a lone surrogate", param=param)
     return value
 

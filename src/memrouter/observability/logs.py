@@ -7,6 +7,7 @@ because validators and drivers like to quote their input, and no user's text may
 import json
 import logging
 import math
+import sys
 import traceback
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime
@@ -17,9 +18,20 @@ from memrouter.errors import MemrouterError
 MAX_TEXT_CHARS: Final = 8192
 
 _REQUEST_ID: ContextVar[str | None] = ContextVar("memrouter_request_id", default=None)
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
+_TRACE: ContextVar[tuple[str, str] | None] = ContextVar("memrouter_trace", default=None)
+MUST_BE_WRITTEN: Final = "must_be_written"
+"""Extra field of a record without which what it tells of must not happen."""
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "color_message",
+    "taskName",
+    MUST_BE_WRITTEN,
+}
 _SERVERS: Final = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "aiohttp.server", "aiohttp.client", "aiohttp.web")
 _FOREIGN_ACCESS_LOGS: Final = ("uvicorn.access", "aiohttp.access")
+_REPEATING: Final = ("opentelemetry",)
+"""Loggers that say for every batch of traces what the router says once."""
 _QUOTING: Final = ("mcp", "sse_starlette")
 """Loggers that quote whole messages, which hold users' texts, where they are asked for everything."""
 
@@ -32,6 +44,27 @@ def bind_request_id(request_id: str) -> Token[str | None]:
 def release_request_id(token: Token[str | None]) -> None:
     """Undo a ``bind_request_id`` of the same task."""
     _REQUEST_ID.reset(token)
+
+
+def bind_trace(trace_id: str, span_id: str) -> Token[tuple[str, str] | None]:
+    """Put both ids, in hexadecimal digits, on every record that this task and the tasks it starts will log."""
+    return _TRACE.set((trace_id, span_id))
+
+
+def release_trace(token: Token[tuple[str, str] | None]) -> None:
+    """Undo a ``bind_trace`` of the same task."""
+    _TRACE.reset(token)
+
+
+class LogHandler(logging.StreamHandler[TextIO]):
+    """Writes records to a stream; one with the extra field ``must_be_written`` raises where that fails."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name in the standard library
+        """See ``logging.Handler``."""
+        error = sys.exception()
+        if error is not None and hasattr(record, MUST_BE_WRITTEN):
+            raise error
+        super().handleError(record)
 
 
 class JsonFormatter(logging.Formatter):
@@ -52,6 +85,9 @@ class JsonFormatter(logging.Formatter):
         request_id = _REQUEST_ID.get()
         if request_id is not None:
             fields["request_id"] = request_id
+        trace = _TRACE.get()
+        if trace is not None:
+            fields["trace_id"], fields["span_id"] = trace
         for name, value in vars(record).items():
             if name not in _STANDARD:
                 fields.setdefault(str(name), _plain(value))
@@ -84,7 +120,7 @@ def configure_logging(level: str, stream: TextIO) -> None:
         level: ``debug``, ``info``, ``warning`` or ``error``.
         stream: Where the lines go; it stays the caller's.
     """
-    handler = logging.StreamHandler(stream)
+    handler = LogHandler(stream)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     for old in list(root.handlers):
@@ -98,6 +134,8 @@ def configure_logging(level: str, stream: TextIO) -> None:
         server.setLevel(logging.NOTSET)
     for name in _QUOTING:
         logging.getLogger(name).setLevel(max(root.level, logging.INFO))
+    for name in _REPEATING:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in _FOREIGN_ACCESS_LOGS:
         logging.getLogger(name).disabled = True
 

@@ -1,11 +1,13 @@
 """What is counted and timed, in Prometheus' form. No label ever holds anything that names a user."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from memrouter import __version__
 
 METRICS_CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -16,6 +18,8 @@ _FAST: Final = (0.00025, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.0
 _SLOW: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _LONG: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0)
 _COUNTS: Final = (0, 1, 2, 3, 5, 8, 10, 15, 20, 50, 100)
+RETRIEVAL_BOUNDS: Final = _FAST
+"""Upper bounds, in seconds, between which retrievals are counted."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -29,6 +33,8 @@ class Metrics:
         self._registry = CollectorRegistry(auto_describe=False)
         self._watched = _Watched()
         self._registry.register(self._watched)
+        ProcessCollector(registry=self._registry)
+        self._gauge("build_info", "Always 1; the label tells the version", "version").labels(__version__).set(1)
         self._requests = self._counter("requests", "HTTP requests answered", "route", "method", "status")
         self._request_seconds = self._histogram("request_seconds", "Time to the last byte", _SLOW, "route")
         self._overhead = self._histogram("router_overhead_seconds", "Time added to a chat request", _FAST)
@@ -40,6 +46,7 @@ class Metrics:
         )
         self._memory = self._counter("memory_requests", "Chat requests by memory status", "status", "decision")
         self._retrieval_seconds = self._histogram("retrieval_seconds", "Time of a memory retrieval", _FAST)
+        self._deadline = self._gauge("retrieval_deadline_seconds", "Longest time that a retrieval may take")
         self._retrieval_results = self._histogram("retrieval_results", "Memories found by a retrieval", _COUNTS)
         self._injected = self._counter("memories_injected", "Memories put into prompts")
         self._dropped = self._counter("memories_dropped", "Memories found but left out of prompts", "reason")
@@ -81,6 +88,9 @@ class Metrics:
         self._upkeep_runs = self._counter("upkeep_runs", "Runs of scheduled upkeep in this router", "task", "outcome")
         self._upkeep_seconds = self._histogram("upkeep_seconds", "Time of a run of scheduled upkeep", _LONG, "task")
         self._upkeep_lease = self._gauge("upkeep_lease", "1 while this router does a task for its fleet", "task")
+        self._upkeep_overdue = self._gauge(
+            "upkeep_overdue_seconds", "How long a task has been due in its fleet without being done", "task"
+        )
         self._rate_limited = self._counter("rate_limited", "Requests refused because a caller asked too often", "limit")
         self._errors = self._counter("errors", "Requests that ended in an error", "kind")
 
@@ -110,6 +120,10 @@ class Metrics:
         """Note one retrieval and how many memories it found."""
         self._retrieval_seconds.observe(seconds)
         self._retrieval_results.observe(results)
+
+    def retrieval_deadline(self, seconds: float) -> None:
+        """Note how long a retrieval may take before the request goes on without memory."""
+        self._deadline.set(seconds)
 
     def injected(self, count: int) -> None:
         """Count memories that went into a prompt."""
@@ -207,6 +221,10 @@ class Metrics:
         """Note whether this router holds the lease of a task."""
         self._upkeep_lease.labels(task).set(held)
 
+    def upkeep_overdue(self, task: str, seconds: float) -> None:
+        """Note how long a task has been due; 0 while it is not."""
+        self._upkeep_overdue.labels(task).set(seconds)
+
     def rate_limited(self, limit: str) -> None:
         """Count a request that was refused; ``limit`` is ``requests`` or ``bytes``."""
         self._rate_limited.labels(limit).inc()
@@ -269,6 +287,20 @@ class Metrics:
         """Show the cache in front of the embedder."""
         self._watched.counter("embedding_cache_hits", "Texts whose vector was at hand", hits)
         self._watched.counter("embedding_cache_misses", "Texts that had to be embedded", misses)
+
+    def watch_store_memory(self, *, used: Reading, limit: Reading) -> None:
+        """Show how full the store's server is, in bytes; see ``memrouter.stores.pressure``."""
+        self._watched.gauge("store_memory_bytes", "Memory that the store's fullest server uses", used)
+        self._watched.gauge("store_memory_limit_bytes", "Its maxmemory", limit)
+
+    def watch_tracing(self, *, recorded: Reading, exported: Reading) -> None:
+        """Show what became of spans; see ``memrouter.observability.tracing_otel``."""
+        self._watched.counter("trace_spans_recorded", "Spans that were to be sent to the collector", recorded)
+        self._watched.counter("trace_spans_exported", "Spans that the collector has taken", exported)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return every metric with its samples, read one after the other; safe in any thread."""
+        return self._registry.collect()
 
     def render(self) -> bytes:
         """Return everything in Prometheus' text format, of type ``METRICS_CONTENT_TYPE``; safe in any thread."""

@@ -1,8 +1,10 @@
 """One chat request from end to end: signals, decision, model, plugins, upstream; then plugins again."""
 
 import random
+from collections.abc import Sequence
 
 from memrouter.clock import Clock
+from memrouter.config.routing import DecisionSettings
 from memrouter.models.turn import Reply, Turn
 from memrouter.observability.metrics import Metrics
 from memrouter.router.decision import DecisionEngine
@@ -66,6 +68,11 @@ class Pipeline:
         turn.upstream_headers = forwardable(turn.headers)
         await self._plugins.before_upstream(turn)
         return await self._send(turn, max_silence)
+
+    async def preview(self, turn: Turn) -> tuple[DecisionSettings | None, Sequence[str]]:
+        """Return the decision for a request, and ``kind:name`` of the signals that matched; nothing is sent."""
+        board = SignalBoard(turn, self._signals)
+        return await self._decisions.decide(board), board.matched_names()
 
     async def finish(self, turn: Turn, reply: Reply) -> None:
         """Show the plugins what came back, after the last byte was sent."""

@@ -34,6 +34,10 @@ class ModelCatalog:
         """
         return tuple(dict.fromkeys((*self._auto_names, *self._answering))) if self._models else ()
 
+    def is_automatic(self, requested: str) -> bool:
+        """Return whether a name leaves the choice to the router."""
+        return requested.casefold() in self._auto
+
     def choose(self, requested: str, decision: DecisionSettings | None, rng: random.Random) -> ModelChoice:
         """Return the model that answers.
 
@@ -49,7 +53,7 @@ class ModelCatalog:
         """
         if not self._models:
             raise UnknownModel(_NO_MODELS, param="model")
-        if requested.casefold() not in self._auto:
+        if not self.is_automatic(requested):
             return self._model(requested)
         refs = decision.modelRefs if decision else ()
         if not refs:

@@ -40,6 +40,10 @@ class Balancer:
         """End the cooldown of a backend that answered."""
         self._cool_until.pop(index, None)
 
+    def cooling(self, index: int) -> float:
+        """Return for how many more seconds a backend is tried after the others; 0 for a healthy one."""
+        return max(0.0, self._cool_until.get(index, 0.0) - self._clock.monotonic())
+
     def _rank(self, index: int, now: float) -> tuple[bool, bool, float]:
         weight = self._weights[index]
         # The smallest of exponential draws belongs to each backend with a chance in proportion to its rate.

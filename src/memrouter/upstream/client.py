@@ -5,7 +5,7 @@ import io
 import logging
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import aiohttp
@@ -13,6 +13,7 @@ import aiohttp
 from memrouter.clock import Clock
 from memrouter.config.settings import Settings
 from memrouter.errors import UnknownModel, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from memrouter.observability.tracing import NOT_TRACED, Attributes, Tracer
 from memrouter.upstream.backend import Backend, resolve_backends
 from memrouter.upstream.balance import Balancer
 from memrouter.upstream.base import UpstreamRequest
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 1.0
 _SERVER_ERROR = 500
+_WHOLE_BYTES = 512 * 1024
+"""Bodies up to this size are handed over whole; larger ones are written in pieces."""
 _NO_AUTO_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
@@ -40,6 +43,23 @@ class _Pool:
 
     backends: tuple[Backend, ...]
     balancer: Balancer
+
+
+@dataclass(frozen=True, slots=True)
+class BackendState:
+    """A backend as requests find it now.
+
+    Attributes:
+        name: Its name in the configuration, or its address where it has none.
+        address: Host and port.
+        weight: Share of requests that try it first.
+        cooling: For how many more seconds it is tried after the others since it failed; 0 for a healthy one.
+    """
+
+    name: str
+    address: str
+    weight: int
+    cooling: float
 
 
 @dataclass(slots=True)
@@ -105,6 +125,7 @@ class HttpUpstream:
         clock: Tells how long ago a backend failed.
         rng: Chooses among weighted backends.
         on_failover: Told of each backend that failed and was passed over for the next one.
+        tracer: Makes a span of each try, and tells backends which trace it belongs to.
 
     Raises:
         ConfigError: A backend cannot be used as it is configured.
@@ -118,12 +139,14 @@ class HttpUpstream:
         clock: Clock,
         rng: random.Random,
         on_failover: FailoverObserver | None = None,
+        tracer: Tracer = NOT_TRACED,
     ) -> None:
         server, auth = settings.global_.server, settings.global_.auth
         self._connect_timeout = server.connect_timeout
         self._connections = server.upstream_connections
         self._private = auth.private_headers
         self._on_failover = on_failover
+        self._tracer = tracer
         self._pools = {
             model: _Pool(
                 backends,
@@ -154,7 +177,7 @@ class HttpUpstream:
         for position, index in enumerate(order):
             backend = pool.backends[index]
             try:
-                reply = await self._ask(backend, request)
+                reply = await (self._ask_traced if self._tracer.on else self._ask)(backend, request)
             except UpstreamUnreachable as error:
                 reasons.append(str(error))
             except BaseException as error:
@@ -176,6 +199,21 @@ class HttpUpstream:
             return failed
         raise UpstreamUnreachable(f"no backend of model '{request.model}' answered: " + "; ".join(reasons))
 
+    def states(self) -> dict[str, Sequence[BackendState]]:
+        """Return the backends of every model, by the model's name."""
+        return {
+            model: [
+                BackendState(
+                    name=backend.name,
+                    address=f"{backend.url.host}:{backend.url.port}",
+                    weight=backend.weight,
+                    cooling=pool.balancer.cooling(index),
+                )
+                for index, backend in enumerate(pool.backends)
+            ]
+            for model, pool in self._pools.items()
+        }
+
     async def check(self) -> None:
         """Prove that every model has a backend that takes connections.
 
@@ -195,6 +233,21 @@ class HttpUpstream:
         logger.warning("trying the next backend of model '%s': %s", model, reason)
         if self._on_failover is not None:
             self._on_failover(model=model, backend=backend.name)
+
+    async def _ask_traced(self, backend: Backend, request: UpstreamRequest) -> HttpReply:
+        """Ask one backend within a span of its own, which it is told of."""
+        attributes: Attributes = {
+            "http.request.method": "POST",
+            "server.address": backend.url.host or "",
+            "server.port": backend.url.port or 0,
+            "memrouter.backend": backend.name,
+        }
+        with self._tracer.span("POST", attributes, client=True) as span:
+            reply = await self._ask(backend, replace(request, headers=self._tracer.carried(request.headers)))
+            span.set("http.response.status_code", reply.status)
+            if reply.status >= _SERVER_ERROR:
+                span.fail(str(reply.status))
+            return reply
 
     async def _ask(self, backend: Backend, request: UpstreamRequest) -> HttpReply:
         """Return the answer of one backend; the border at which errors of the HTTP library end."""
@@ -229,7 +282,7 @@ class HttpUpstream:
         async with asyncio.timeout(self._connect_timeout + request.timeout):
             return await session.post(
                 backend.url,
-                data=io.BytesIO(request.body),
+                data=request.body if len(request.body) <= _WHOLE_BYTES else io.BytesIO(request.body),
                 headers=outgoing(request.headers, private=private, own=backend.headers),
                 skip_auto_headers=_NO_AUTO_HEADERS,
                 allow_redirects=False,

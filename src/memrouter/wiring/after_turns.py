@@ -69,7 +69,8 @@ class AfterTurns:
 
         async def store(turn: FinishedTurn) -> None:
             if writer is not None:
-                await writer.store(turn)
+                with self._base.tracer.linked("memory store", turn.origin):
+                    await writer.store(turn)
 
         turns = JobQueue(
             store,

@@ -7,6 +7,7 @@ from random import Random
 from memrouter.clock import Clock
 from memrouter.config.settings import Settings
 from memrouter.observability.metrics import Metrics
+from memrouter.observability.tracing import Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class Foundation:
     Attributes:
         settings: What to build.
         metrics: Everything that is counted.
+        tracer: Tells where requests spent their time.
         clock: Tells the time.
         rng: Source of randomness.
         closing: Closes what was opened, the last first.
@@ -23,6 +25,7 @@ class Foundation:
 
     settings: Settings
     metrics: Metrics
+    tracer: Tracer
     clock: Clock
     rng: Random
     closing: AsyncExitStack

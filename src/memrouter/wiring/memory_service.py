@@ -1,15 +1,17 @@
 """The memory service, and what a user may take out of it and bring in, over an open store."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from memrouter.embeddings.base import Embedder
+from memrouter.memory.retrieval.corpus import Corpus, follow
 from memrouter.memory.retrieval.rerank import RerankStage
 from memrouter.memory.retrieval.retrieve import Retriever
 from memrouter.memory.retrieval.words import Analyzer
-from memrouter.memory.retrieval.working_set import WorkingSet
+from memrouter.memory.retrieval.working_set import CorpusKey, WorkingSet
 from memrouter.memory.service import MemoryService
 from memrouter.rerankers.factory import open_reranker
 from memrouter.stores.base import MemoryStore
+from memrouter.stores.query import Change
 from memrouter.transfer.own import OwnTransfer
 from memrouter.wiring.foundation import Foundation
 
@@ -31,11 +33,7 @@ async def open_memory_service(
     """
     memory = base.settings.memory
     reranking = await _open_reranking(base, env)
-    working_set = WorkingSet(max_bytes=memory.limits.working_set_bytes)
-    base.closing.push_async_callback(working_set.aclose)
-    base.metrics.watch_working_set(
-        hits=lambda: working_set.hits, misses=lambda: working_set.misses, size=lambda: working_set.nbytes
-    )
+    working_set = _working_set(base, analyzer)
     retriever = Retriever(
         store=store,
         embedder=embedder,
@@ -43,8 +41,9 @@ async def open_memory_service(
         analyzer=analyzer,
         clock=base.clock,
         scan_limit=memory.limits.scan_limit,
+        tracer=base.tracer,
     )
-    return MemoryService.configured(
+    service = MemoryService.configured(
         memory,
         store=store,
         embedder=embedder,
@@ -54,6 +53,21 @@ async def open_memory_service(
         observer=base.metrics,
         reranking=reranking,
     )
+    service.gate.edits.watch(working_set.changed)
+    return service
+
+
+def _working_set(base: Foundation, analyzer: Analyzer) -> WorkingSet:
+    limits = base.settings.memory.limits
+
+    async def followed(key: CorpusKey, held: Corpus, changes: Sequence[Change], generation: int) -> Corpus | None:
+        corpus = await follow(held, changes, analyzer=analyzer, generation=generation, scope=key.scope, types=key.types)
+        return corpus if len(corpus.records) <= limits.scan_limit else None
+
+    kept = WorkingSet(max_bytes=limits.working_set_bytes, follow=followed)
+    base.closing.push_async_callback(kept.aclose)
+    base.metrics.watch_working_set(hits=lambda: kept.hits, misses=lambda: kept.misses, size=lambda: kept.nbytes)
+    return kept
 
 
 def own_transfer(base: Foundation, store: MemoryStore, service: MemoryService, *, embedder: Embedder) -> OwnTransfer:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from memrouter.embeddings.base import EmbedderInfo
+from memrouter.jobs.pressure_gauge import PressureGauge
 from memrouter.stores.base import Capabilities, MemoryStore
 from memrouter.stores.cache_key import store_name
 from memrouter.stores.cache_server import ValkeyCacheServer
@@ -30,8 +31,10 @@ async def open_memory_store(base: Foundation, info: EmbedderInfo) -> tuple[Memor
         ConfigError: The store cannot be built as configured.
         StoreError: It cannot be opened.
     """
-    opened = await _open(base, info)
+    gauge = PressureGauge(base.metrics)
+    opened = await _open(base, info, gauge)
     base.closing.push_async_callback(opened.aclose)
+    base.closing.push_async_callback(gauge.aclose)
     moving, migration = await _migrating(base, opened, info)
     cached = await _cached(base, moving)
     if migration is not None:
@@ -40,12 +43,14 @@ async def open_memory_store(base: Foundation, info: EmbedderInfo) -> tuple[Memor
     return InstrumentedStore(cached, observer=base.metrics, clock=base.clock), migration
 
 
-async def _open(base: Foundation, info: EmbedderInfo) -> MemoryStore:
+async def _open(base: Foundation, info: EmbedderInfo, gauge: PressureGauge) -> MemoryStore:
     """Return the store; one on a server that is not there yet opens when it is."""
     memory = base.settings.memory
 
     async def opened() -> MemoryStore:
-        return await open_store(memory, dimension=info.dimension, embedding_model=info.model)
+        store = await open_store(memory, dimension=info.dimension, embedding_model=info.model)
+        gauge.follow(store)
+        return store
 
     backend = memory.effective_backend
     if backend == "sqlite":

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memrouter.config.retrieval import LANGUAGES
-from memrouter.memory.retrieval.languages import ENGLISH, detect, stop_words
+from memrouter.memory.retrieval.languages import ENGLISH, StopWords, stop_words
 from memrouter.memory.retrieval.words import Analyzer, DetectingAnalyzer, open_analyzer
 
 KNOWN = {
@@ -11,6 +11,7 @@ KNOWN = {
     "german": frozenset({"der", "die", "ist", "in", "was"}),
     "french": frozenset({"le", "la", "est"}),
 }
+STOP_WORDS = StopWords(KNOWN)
 
 
 @pytest.mark.parametrize(
@@ -27,12 +28,12 @@ KNOWN = {
     ],
 )
 def test_a_language_is_told_by_its_stop_words(text: str, language: str) -> None:
-    assert detect(text.split(), KNOWN) == language
+    assert STOP_WORDS.language(text.split()) == language
 
 
 @given(st.lists(st.sampled_from(["the", "der", "le", "est", "die", "x"]), max_size=30))
 def test_the_order_of_the_words_does_not_matter(words: list[str]) -> None:
-    assert detect(words, KNOWN) == detect(sorted(words), KNOWN)
+    assert STOP_WORDS.language(words) == STOP_WORDS.language(sorted(words))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,13 +1,17 @@
 """The plugin's switches: what recalls, what is stored, and what a finished turn hands over."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
+
 from memrouter.config.memory import SqliteSettings
 from memrouter.config.settings import Settings
+from memrouter.embeddings.base import Embedder
 from memrouter.embeddings.hashing import HashEmbedder
 from memrouter.memory.reflection.reflection_algorithms import ReflectionAlgorithms
 from memrouter.memory.retrieval.retrieve import Retriever
@@ -16,11 +20,14 @@ from memrouter.memory.retrieval.working_set import WorkingSet
 from memrouter.memory.service import MemoryService
 from memrouter.memory.storing.drafts import MemoryDraft
 from memrouter.memory.storing.writer import FinishedTurn
-from memrouter.models.memory import MemoryRecord, Scope, Trust
+from memrouter.models.memory import Matrix, MemoryRecord, Scope, Trust
 from memrouter.models.turn import Identity, MemoryStatus, Reply, Turn
 from memrouter.observability.metrics import Metrics
 from memrouter.router.builtin.memory_plugin import MemoryRecall
 from memrouter.router.builtin.memory_policies import RoutePolicies
+from memrouter.stores.base import MemoryStore
+from memrouter.stores.instrumented import InstrumentedStore
+from memrouter.stores.query import Candidates, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.clock import ManualClock
 from memrouter.testing.turns import chat_turn
@@ -57,23 +64,31 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(folder: Path, *, route: dict[str, Any] | None = None, **memory: Any) -> AsyncIterator[Desk]:
+async def open_desk(
+    folder: Path,
+    *,
+    route: dict[str, Any] | None = None,
+    max_seconds: float = 5,
+    embedder: Embedder | None = None,
+    searched: Callable[[MemoryStore], MemoryStore] = lambda store: store,
+    **memory: Any,
+) -> AsyncIterator[Desk]:
     decision = {"name": "own", "plugins": [{"type": "memory", "configuration": route or {}}]}
     settings = Settings.model_validate({"routing": {"decisions": [decision]}, "global": {"stores": {"memory": memory}}})
-    clock, embedder, finished = ManualClock(), HashEmbedder(64), list[FinishedTurn]()
+    clock, finished = ManualClock(), list[FinishedTurn]()
     store = await SqliteStore.open(
         SqliteSettings(path=str(folder / "m.db"), synchronous="normal"), dimension=64, embedding_model="hash-64"
     )
     retriever = Retriever(
-        store=store,
-        embedder=embedder,
+        store=searched(store),
+        embedder=embedder or HashEmbedder(64),
         working_set=WorkingSet(max_bytes=1 << 20),
         analyzer=Analyzer(),
         clock=clock,
         scan_limit=100,
     )
     service = MemoryService.configured(
-        settings.memory, store=store, embedder=embedder, retriever=retriever, clock=clock, rng=Random(1)
+        settings.memory, store=store, embedder=HashEmbedder(64), retriever=retriever, clock=clock, rng=Random(1)
     )
     policies = RoutePolicies(
         settings.memory,
@@ -87,7 +102,7 @@ async def open_desk(folder: Path, *, route: dict[str, Any] | None = None, **memo
         policies=policies,
         metrics=Metrics(),
         clock=clock,
-        max_seconds=5,
+        max_seconds=max_seconds,
         rewriter=None,
         store=finished.append,
         count=lambda scope, ids: None,
@@ -151,3 +166,36 @@ async def test_a_finished_turn_knows_when_its_request_came(tmp_path: Path) -> No
         turn = await desk.chat()
         assert [finished.begun_at for finished in desk.finished] == [turn.begun_at]
         assert turn.begun_at == ManualClock().ms
+
+
+class StalledEmbedder(HashEmbedder):
+    """Never answers."""
+
+    def __init__(self) -> None:
+        super().__init__(64)
+
+    async def embed(self, texts: Sequence[str]) -> Matrix:
+        await asyncio.Event().wait()
+        return await super().embed(texts)
+
+
+class StalledStore(InstrumentedStore):
+    """Never answers a search."""
+
+    def __init__(self, inner: MemoryStore) -> None:
+        super().__init__(inner, observer=Metrics(), clock=ManualClock())
+
+    async def search(self, scope: Scope, query: StoreQuery) -> Candidates:
+        await asyncio.Event().wait()
+        return await super().search(scope, query)
+
+
+@pytest.mark.parametrize("stalled", [{"searched": StalledStore}, {"embedder": StalledEmbedder()}], ids=str)
+async def test_past_the_deadline_the_request_goes_on_without_memory_and_says_so(
+    tmp_path: Path, stalled: dict[str, Any]
+) -> None:
+    async with open_desk(tmp_path, max_seconds=0.01, **stalled) as desk:
+        turn = await desk.chat()
+        assert status(turn) == (MemoryStatus.UNAVAILABLE, "TimeoutError")
+        assert turn.draft.render() == turn.request.body
+        assert len(desk.finished) == 1, "what was said is stored all the same"

@@ -53,7 +53,7 @@ async def test_an_index_that_was_made_is_adopted_without_a_difference(
     assert made.algorithm == ("HNSW" if algorithm == "hnsw" else "FLAT")
     assert not made.legacy
     assert (await index.ensure()).notes == ()
-    assert await index.meta() == {"embedding_model": MODEL, "dimension": str(DIMENSION), "format": "1"}
+    assert await index.meta() == {"embedding_model": MODEL, "dimension": str(DIMENSION), "format": "2"}
 
 
 async def test_routers_that_start_at_once_make_one_index(connection: Connection, settings: ValkeySettings) -> None:

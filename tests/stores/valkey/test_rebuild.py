@@ -110,7 +110,7 @@ async def test_the_new_index_finds_every_owner_by_digest(
         await put(connection, settings, range(position * 10, position * 10 + 10), user=user)
     await a_rebuild(connection, index, batch=7).run()
     assert not (await index.ensure()).legacy
-    assert (await index.meta())["format"] == "1"
+    assert (await index.meta())["format"] == "2"
     for user in USERS:
         query = f"@owner:{{{owner_key(user)}}}"
         assert (await connection.run(["FT.SEARCH", settings.index_name, query, "LIMIT", 0, 1]))[0] == 10

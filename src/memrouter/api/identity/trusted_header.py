@@ -1,6 +1,5 @@
 """``auth.mode: trusted_header``: a proxy at a known address says who is calling."""
 
-import ipaddress
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -9,6 +8,7 @@ from fastapi.security import APIKeyHeader
 
 from memrouter.api.identity.authenticator import NOBODY, Client, RawHeaders, Scheme
 from memrouter.api.identity.identity_headers import IdentityHeaders
+from memrouter.api.identity.networks import TrustedNetworks
 from memrouter.clock import Clock
 from memrouter.config.auth import AuthSettings
 from memrouter.models.memory import DEFAULT_PROJECT
@@ -37,7 +37,7 @@ class TrustedHeaderAuthenticator:
 
     def __init__(self, settings: AuthSettings, *, clock: Clock) -> None:
         self._headers = IdentityHeaders(settings)
-        self._networks = [ipaddress.ip_network(network, strict=False) for network in settings.trusted_proxies]
+        self._networks = TrustedNetworks(settings.trusted_proxies)
         self._operators = frozenset(settings.operator_groups)
         self._clock = clock
         self._warned_at: float | None = None
@@ -62,7 +62,7 @@ class TrustedHeaderAuthenticator:
         """See ``Authenticator``; raises ``InvalidRequest`` and nothing else."""
         if not self._headers.given(headers):
             return NOBODY
-        if not self._trusts(client):
+        if not self._networks.hold(client):
             self._warn()
             return NOBODY
         stated = self._headers.read(headers)
@@ -78,15 +78,6 @@ class TrustedHeaderAuthenticator:
 
     async def aclose(self) -> None:
         """See ``Authenticator``; nothing runs."""
-
-    def _trusts(self, client: Client) -> bool:
-        try:
-            address = ipaddress.ip_address(str(client[0])) if client else None
-        except ValueError:
-            return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return address is not None and any(address in network for network in self._networks)
 
     def _warn(self) -> None:
         now = self._clock.monotonic()

@@ -56,6 +56,11 @@ CREATED: Final[dict[int | str, dict[str, Any]]] = {
 }
 """What a request for a response gets."""
 
+OBJECT: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"application/json": {"schema": {"type": "object"}}}}
+}
+"""What a request about a response that was kept gets."""
+
 PAGE: Final[dict[str, Any]] = {
     "parameters": [
         {

@@ -19,7 +19,7 @@ from memrouter.api.model_errors import error_descriptions
 from memrouter.api.off_loop import off_loop
 from memrouter.api.responses.chains import Chain, ResponseChains
 from memrouter.api.responses.chat_body import ResponsesRequest, chat_body
-from memrouter.api.responses.description import CREATE, CREATED, PAGE
+from memrouter.api.responses.description import CREATE, CREATED, OBJECT, PAGE
 from memrouter.api.responses.items import Item, items_of, named, resolved
 from memrouter.api.responses.page import page_of
 from memrouter.api.responses.reply import Answer
@@ -214,14 +214,17 @@ def responses_routes(endpoint: ResponsesEndpoint, access: Access) -> APIRouter:
         responses=CREATED,
         openapi_extra=CREATE,
     )
-    add(one, endpoint.show, methods=["GET"], response_class=Response, summary="Show a response")
-    add(one, endpoint.delete, methods=["DELETE"], response_class=Response, summary="Delete a response")
+    add(one, endpoint.show, methods=["GET"], response_class=Response, summary="Show a response", responses=OBJECT)
+    add(
+        one, endpoint.delete, methods=["DELETE"], response_class=Response, summary="Delete a response", responses=OBJECT
+    )
     add(
         f"{one}/input_items",
         endpoint.input_items,
         methods=["GET"],
         response_class=Response,
         summary="List what was sent with a response",
+        responses=OBJECT,
         openapi_extra=PAGE,
     )
     return router

@@ -12,7 +12,8 @@ from memrouter.memory.retrieval.lexical import LexicalIndex
 from memrouter.memory.retrieval.provenance import Provenance, read_provenance
 from memrouter.memory.retrieval.vector_space import VectorSpace
 from memrouter.memory.retrieval.words import Analyzer
-from memrouter.models.memory import Matrix, MemoryRecord, Vector
+from memrouter.models.memory import Matrix, MemoryRecord, MemoryType, Scope, Vector
+from memrouter.stores.query import Change
 
 INLINE_CHARS = 4000
 """Texts up to this many characters in all are analysed in the event loop: about 1 ms."""
@@ -81,6 +82,38 @@ async def build_corpus(
     if work <= INLINE_CHARS:
         return _build(records, analyzer, generation, previous)
     return await asyncio.to_thread(_build, records, analyzer, generation, previous)
+
+
+async def follow(
+    corpus: Corpus,
+    changes: Sequence[Change],
+    *,
+    analyzer: Analyzer,
+    generation: int,
+    scope: Scope,
+    types: frozenset[MemoryType],
+) -> Corpus:
+    """Return what reading the owner anew would give, made from a corpus and all changes since.
+
+    Args:
+        corpus: Of ``scope`` and ``types``.
+        changes: Oldest first.
+        analyzer: As for ``build_corpus``.
+        generation: The one that the last change led to.
+        scope: Whose memories.
+        types: Kinds of memory.
+    """
+    records = {record.id: record for record in corpus.records}
+    for change in changes:
+        for memory_id in change.ids:
+            records.pop(memory_id, None)
+        records |= {record.id: record for record in change.put if _is_kept(record, scope, types)}
+    return await build_corpus(list(records.values()), analyzer=analyzer, generation=generation, previous=corpus)
+
+
+def _is_kept(record: MemoryRecord, scope: Scope, types: frozenset[MemoryType]) -> bool:
+    shown = record.superseded_by is None and record.quarantine is None
+    return shown and record.type in types and scope.covers(record)
 
 
 def _known_terms(previous: Corpus | None) -> dict[str, tuple[str, ...]]:

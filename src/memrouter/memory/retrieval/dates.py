@@ -1,6 +1,7 @@
 """Times that a question names, resolved against a given moment. English and ISO 8601; UTC."""
 
 import calendar
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -72,12 +73,12 @@ def periods(text: str, *, now: int) -> tuple[Period, ...]:
     found: list[Period] = []
     left = text
     for pattern, read in _GRAMMAR:
-        for match in pattern.finditer(left):
-            try:
+        matches = list(pattern.finditer(left))
+        for match in matches:
+            with contextlib.suppress(ValueError, OverflowError):
                 found.append(read(match, today))
-            except (ValueError, OverflowError):
-                continue
-        left = pattern.sub(lambda match: " " * len(match.group()), left)  # what is read is not read again
+        if matches:
+            left = pattern.sub(lambda match: " " * len(match.group()), left)  # what is read is not read again
         if len(found) >= MAX_PERIODS:
             break
     return tuple(dict.fromkeys(found))[:MAX_PERIODS]

@@ -37,19 +37,30 @@ def stop_words(language: str) -> frozenset[str]:
     return frozenset(word.casefold() for word in safe_get_stop_words(language))
 
 
-def detect(tokens: Iterable[str], known: Mapping[str, frozenset[str]]) -> str:
-    """Return the language that most stop words among the first SAMPLE_TOKENS tokens belong to.
-
-    English where there are none, and unless another language has MARGIN times as many.
+class StopWords:
+    """The stop words of several languages, by word; tells languages apart.
 
     Args:
-        tokens: Folded words of the text.
         known: Stop words by language; English among them.
     """
-    counts: Counter[str] = Counter()
-    for token in islice(tokens, SAMPLE_TOKENS):
-        counts.update([language for language, words in known.items() if token in words])
-    if not counts:
-        return ENGLISH
-    best, count = max(sorted(counts.items()), key=lambda item: item[1])
-    return best if count >= 2 and count > MARGIN * counts[ENGLISH] else ENGLISH
+
+    def __init__(self, known: Mapping[str, frozenset[str]]) -> None:
+        self._languages_of: dict[str, list[str]] = {}
+        for language, words in known.items():
+            for word in words:
+                self._languages_of.setdefault(word, []).append(language)
+
+    def language(self, tokens: Iterable[str]) -> str:
+        """Return the language that most stop words among the first SAMPLE_TOKENS tokens belong to.
+
+        English where there are none, and unless another language has MARGIN times as many.
+
+        Args:
+            tokens: Folded words of the text.
+        """
+        found = [language for token in islice(tokens, SAMPLE_TOKENS) for language in self._languages_of.get(token, ())]
+        if not found:
+            return ENGLISH
+        counts = Counter(found)
+        best, count = max(sorted(counts.items()), key=lambda item: item[1])
+        return best if count >= 2 and count > MARGIN * counts[ENGLISH] else ENGLISH

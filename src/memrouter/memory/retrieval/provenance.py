@@ -20,6 +20,7 @@ _TIME_WORDS = (
     "september october november december"
 )
 _YEAR = regex.compile(r"(?:19|20)\d\d", regex.ASCII)
+_YEAR_CHARS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +79,7 @@ def read_provenance(records: Sequence[MemoryRecord], terms: Sequence[Sequence[st
     grouped = np.argsort(conversations, kind="stable")[np.count_nonzero(conversations < 0) :]
     names: dict[str, int] = {}
     speakers = [-1 if name is None else names.setdefault(name, len(names)) for name in _speakers(records, analyzer)]
-    time_terms = frozenset(analyzer.terms(_TIME_WORDS))
+    timed = _timed(terms, analyzer)
     counts = np.fromiter(map(len, terms), dtype=np.int64, count=len(terms))
     return Provenance(
         turns=turns,
@@ -90,12 +91,15 @@ def read_provenance(records: Sequence[MemoryRecord], terms: Sequence[Sequence[st
         names=names,
         times=np.fromiter((record.created_at for record in records), dtype=np.int64, count=len(records)),
         lengths=np.log1p(np.minimum(counts, FULL_LENGTH)),
-        timed=np.fromiter((_names_time(each, time_terms) for each in terms), dtype=np.bool_, count=len(terms)),
+        timed=np.fromiter((not timed.isdisjoint(each) for each in terms), dtype=np.bool_, count=len(terms)),
     )
 
 
-def _names_time(terms: Sequence[str], time_terms: frozenset[str]) -> bool:
-    return not time_terms.isdisjoint(terms) or any(_YEAR.fullmatch(term) for term in terms)
+def _timed(terms: Sequence[Sequence[str]], analyzer: Analyzer) -> frozenset[str]:
+    """Return those of the terms that name a time."""
+    vocabulary = frozenset[str]().union(*terms)
+    years = (term for term in vocabulary if len(term) == _YEAR_CHARS and _YEAR.fullmatch(term))
+    return vocabulary.intersection(analyzer.terms(_TIME_WORDS)).union(years)
 
 
 def _speakers(records: Sequence[MemoryRecord], analyzer: Analyzer) -> list[str | None]:

@@ -137,16 +137,14 @@ def before_gap(scores: Values) -> NDArray[np.bool_]:
 
 
 def _choose(corpus: Corpus, ranked: _Ranked, policy: RecallPolicy) -> tuple[list[int], dict[int, _Drop]]:
-    """Return the places of the hits, best first, and why others that came up before the limit were left out."""
+    """Return the places of the hits, best first, and why others that reach the threshold were left out."""
     chosen: list[int] = []
     dropped: dict[int, _Drop] = {}
     taken: dict[tuple[str, ...], list[int]] = {}  # rows of the hits by their terms
-    for place in map(int, ranked.order):
+    for place in ranked.order[ranked.scores[ranked.order] >= policy.threshold].tolist():
         if len(chosen) == policy.limit:
             break
-        if ranked.scores[place] < policy.threshold:
-            dropped[place] = "threshold"
-        elif _is_copy(corpus, row := int(ranked.rows[place]), taken.get(corpus.terms[row], ())):
+        if _is_copy(corpus, row := int(ranked.rows[place]), taken.get(corpus.terms[row], ())):
             dropped[place] = "duplicate"
         else:
             chosen.append(place)

@@ -14,6 +14,7 @@ from memrouter.memory.retrieval.ranking import rank
 from memrouter.memory.retrieval.words import Analyzer
 from memrouter.memory.retrieval.working_set import CorpusKey, WorkingSet
 from memrouter.models.memory import MemoryRecord, Scope, Vector
+from memrouter.observability.tracing import NOT_TRACED, Tracer
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.query import Filter, StoreQuery
 
@@ -42,6 +43,7 @@ class Retriever:
         analyzer: Turns texts into index terms.
         clock: Tells which memories have expired.
         scan_limit: Largest owner to rank whole; 0 ranks none whole.
+        tracer: Makes the spans.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Retriever:
         analyzer: Analyzer,
         clock: Clock,
         scan_limit: int,
+        tracer: Tracer = NOT_TRACED,
     ) -> None:
         self._store = store
         self._embedder = embedder
@@ -60,6 +63,7 @@ class Retriever:
         self._analyzer = analyzer
         self._clock = clock
         self._scan_limit = scan_limit
+        self._tracer = tracer
 
     async def recall(
         self,
@@ -90,9 +94,10 @@ class Retriever:
         vector, corpus = await self._gather(CorpusKey(scope, policy.types), query, policy, now)
         question = parse_question(query, corpus.analyzer, now=now) if policy.hybrid else Question()
         ranked = partial(rank, corpus, vector, question, policy, now=now, known=known, explain=explain)
-        if len(corpus.records) <= INLINE_RECORDS and len(question.terms) <= INLINE_TERMS and not explain:
-            return ranked()
-        return await asyncio.to_thread(ranked)
+        with self._tracer.span("memory rank"):
+            if len(corpus.records) <= INLINE_RECORDS and len(question.terms) <= INLINE_TERMS and not explain:
+                return ranked()
+            return await asyncio.to_thread(ranked)
 
     async def _gather(self, key: CorpusKey, query: str, policy: RecallPolicy, now: int) -> tuple[Vector, Corpus]:
         if self._scan_limit == 0 or self._working_set.is_large(key):
@@ -102,7 +107,9 @@ class Retriever:
         async def load(held: Corpus | None) -> Corpus | None:
             return await self._whole(key, held, now)
 
-        vector, corpus = await asyncio.gather(self._embed(query), self._working_set.get(key, load))
+        flight = self._working_set.depart(key, load)
+        vector = await self._embed(query)
+        corpus = await self._working_set.arrival(flight)
         if corpus is None:
             corpus = await self._nearest(key, query, vector, policy, now)
         return vector, corpus

@@ -12,7 +12,7 @@ import Stemmer
 
 from memrouter.config.retrieval import AUTO, LANGUAGES
 from memrouter.memory.retrieval.irregular import IRREGULAR
-from memrouter.memory.retrieval.languages import ENGLISH, detect, stop_words
+from memrouter.memory.retrieval.languages import ENGLISH, StopWords, stop_words
 
 MAX_TOKEN_CHARS = 64
 """Longer tokens are cut; both sides of a search cut alike."""
@@ -117,7 +117,7 @@ class DetectingAnalyzer(Analyzer):
     def __init__(self, analyzers: Mapping[str, Analyzer]) -> None:
         super().__init__()
         self._analyzers = analyzers
-        self._known = {language: analyzer.stop_words for language, analyzer in analyzers.items()}
+        self._all = StopWords({language: analyzer.stop_words for language, analyzer in analyzers.items()})
 
     @classmethod
     def of(cls, languages: Sequence[str]) -> Self:
@@ -127,7 +127,7 @@ class DetectingAnalyzer(Analyzer):
 
     def suited_to(self, texts: Sequence[str]) -> Analyzer:
         """Return the analyzer for the language of most stop words in the first words of ``texts``."""
-        return self._analyzers[detect((token for text in texts for token in tokenize(text)), self._known)]
+        return self._analyzers[self._all.language(token for text in texts for token in tokenize(text))]
 
 
 async def open_analyzer(language: str) -> Analyzer:

@@ -1,16 +1,19 @@
 """The corpora of the owners who asked last, kept within a bound of bytes."""
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict, defaultdict
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from memrouter.memory.retrieval.corpus import Corpus
 from memrouter.models.memory import MemoryType, Scope
+from memrouter.stores.query import Change
 
 MAX_LARGE_OWNERS = 10_000
 """Most owners remembered as too large to keep."""
+MAX_FOLLOWED = 64
+"""Most memories whose changes wait to be worked into a corpus; beyond, it is read anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +28,25 @@ Load: TypeAlias = Callable[[Corpus | None], Awaitable[Corpus | None]]
 """Brings a corpus up to date: takes the kept one or None; returns it if it still stands, else a new one, or None where
 the owner is too large to be kept."""
 
+Follow: TypeAlias = Callable[[CorpusKey, Corpus, Sequence[Change], int], Awaitable[Corpus | None]]
+"""Returns a corpus with changes worked in, as it stands at the generation since; None where it is not to be kept."""
+
 
 @dataclass(slots=True, eq=False)
-class _Flight:
-    """One load that several requests may wait for; until it has begun, more may join."""
+class _Later:
+    """Changes since a kept corpus was read, none left out, and the generation that the last of them led to."""
+
+    changes: list[Change]
+    generation: int
+
+    @property
+    def size(self) -> int:
+        return sum(len(change.put) + len(change.remove) for change in self.changes)
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One load that several requests may wait for; until it has begun, more may join. For ``WorkingSet.arrival``."""
 
     begun: bool = False
     hit: bool = False
@@ -42,6 +60,9 @@ class WorkingSet:
     write that had returned by then. Requests for one key share loads; there are never more than two at a time, one
     that has begun and one that waits for it. Use from one event loop.
 
+    What this process itself changes is worked into the kept corpus when it is next asked for, instead of reading all of
+    it from the store again: after every answer the user's turn is stored, so the next question would always have to.
+
     Attributes:
         hits: Requests answered by the kept corpus.
         misses: Requests for which it had to be read anew.
@@ -50,13 +71,17 @@ class WorkingSet:
 
     Args:
         max_bytes: Bound on ``nbytes``; 0 keeps nothing.
+        follow: Works changes in; None: what was changed is read anew.
     """
 
-    def __init__(self, *, max_bytes: int) -> None:
+    def __init__(self, *, max_bytes: int, follow: Follow | None = None) -> None:
         self._max_bytes = max_bytes
+        self._follow = follow
+        self._later: dict[CorpusKey, _Later] = {}
+        self._keys_of: defaultdict[str, set[CorpusKey]] = defaultdict(set)
         self._kept: OrderedDict[CorpusKey, Corpus] = OrderedDict()
         self._large: OrderedDict[CorpusKey, None] = OrderedDict()
-        self._flights: dict[CorpusKey, _Flight] = {}
+        self._flights: dict[CorpusKey, Flight] = {}
         self._tasks: set[asyncio.Task[Corpus | None]] = set()
         self.hits = 0
         self.misses = 0
@@ -69,9 +94,15 @@ class WorkingSet:
         Whatever ``load`` raises reaches every request that shared it. A cancelled request leaves the load running for
         the others.
         """
+        return await self.arrival(self.depart(key, load))
+
+    def depart(self, key: CorpusKey, load: Load) -> Flight:
+        """Have the corpus brought up to date, without waiting; see ``arrival``."""
         flight = self._flights.get(key)
-        if flight is None or flight.begun:
-            flight = self._depart(key, load, after=flight)
+        return self._depart(key, load, after=flight) if flight is None or flight.begun else flight
+
+    async def arrival(self, flight: Flight) -> Corpus | None:
+        """Return what ``get`` returns, for a load that ``depart`` began."""
         corpus = await asyncio.shield(flight.task)
         if flight.hit:
             self.hits += 1
@@ -87,29 +118,40 @@ class WorkingSet:
         """Let the next request try to load the owner whole again."""
         self._large.pop(key, None)
 
+    def changed(self, change: Change, generation: int) -> None:
+        """Note a change that this process has made, and the owner's generation since."""
+        for key in self._keys_of.get(change.user_id, ()) if self._follow else ():
+            later = self._later.get(key) or _Later([], self._kept[key].generation)
+            later.changes.append(change)
+            if later.generation == change.after and later.size <= MAX_FOLLOWED:
+                later.generation = generation
+                self._later[key] = later
+            else:  # somebody else has written meanwhile
+                self._later.pop(key, None)
+
     async def aclose(self) -> None:
         """Cancel loads under way and drop everything kept."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._kept.clear()
-        self.nbytes = 0
+        for key in list(self._kept):
+            self._drop(key)
 
-    def _depart(self, key: CorpusKey, load: Load, *, after: _Flight | None) -> _Flight:
-        flight = _Flight()
+    def _depart(self, key: CorpusKey, load: Load, *, after: Flight | None) -> Flight:
+        flight = Flight()
         self._flights[key] = flight
         flight.task = asyncio.create_task(self._fly(flight, key, load, after))
         self._tasks.add(flight.task)
         flight.task.add_done_callback(self._land)
         return flight
 
-    async def _fly(self, flight: _Flight, key: CorpusKey, load: Load, after: _Flight | None) -> Corpus | None:
+    async def _fly(self, flight: Flight, key: CorpusKey, load: Load, after: Flight | None) -> Corpus | None:
         try:
             if after is not None:
                 await asyncio.wait({after.task})
             flight.begun = True
-            held = self._kept.get(key)
+            held = await self._up_to_date(key)
             corpus = await load(held)
             flight.hit = held is not None and corpus is held
             self._keep(key, corpus)
@@ -118,12 +160,22 @@ class WorkingSet:
             if self._flights.get(key) is flight:
                 del self._flights[key]
 
+    async def _up_to_date(self, key: CorpusKey) -> Corpus | None:
+        """Return the kept corpus, with what this process has changed since."""
+        held, later = self._kept.get(key), self._later.pop(key, None)
+        if held is None or later is None or self._follow is None:
+            return held
+        return await self._follow(key, held, later.changes, later.generation)
+
     def _land(self, task: "asyncio.Task[Corpus | None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # seen here, since every request that waited for it may have been cancelled
 
     def _keep(self, key: CorpusKey, corpus: Corpus | None) -> None:
+        if corpus is not None and self._kept.get(key) is corpus:
+            self._kept.move_to_end(key)
+            return
         self._drop(key)
         if corpus is None:
             self._large[key] = None
@@ -133,6 +185,7 @@ class WorkingSet:
         self._large.pop(key, None)
         if corpus.nbytes <= self._max_bytes:
             self._kept[key] = corpus
+            self._keys_of[key.scope.user_id].add(key)
             self.nbytes += corpus.nbytes
             while self.nbytes > self._max_bytes:
                 self._drop(next(iter(self._kept)))
@@ -142,3 +195,8 @@ class WorkingSet:
         corpus = self._kept.pop(key, None)
         if corpus is not None:
             self.nbytes -= corpus.nbytes
+            self._later.pop(key, None)
+            keys = self._keys_of[key.scope.user_id]
+            keys.discard(key)
+            if not keys:
+                del self._keys_of[key.scope.user_id]

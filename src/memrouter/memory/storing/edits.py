@@ -53,7 +53,12 @@ class OwnerEdits:
         self._store = store
         self._rng = rng
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._watchers: list[Callable[[Change, int], None]] = []
         self.outlines = Outlines()
+
+    def watch(self, watcher: Callable[[Change, int], None]) -> None:
+        """Have every change that is made here told, with the owner's generation since; the watcher must not wait."""
+        self._watchers.append(watcher)
 
     async def apply(self, user_id: str, plan: Callable[[], Awaitable[Plan[T]]]) -> T:
         """Make a change and return its plan's result.
@@ -80,11 +85,16 @@ class OwnerEdits:
                 change = Change(user_id, after=generation, put=planned.put, remove=planned.remove)
                 made = await self._store.commit(change)
                 if made is not None:
-                    self.outlines.changed(change, made)
+                    self._tell(change, made)
                     return planned.result
                 self.outlines.outdated(user_id)
                 await asyncio.sleep(min(MAX_PAUSE_SECONDS, PAUSE_SECONDS * 2**attempt) * self._rng.random())
         raise StoreUnavailable("this user's memories are being changed without a pause; try again later")
+
+    def _tell(self, change: Change, generation: int) -> None:
+        self.outlines.changed(change, generation)
+        for watcher in self._watchers:
+            watcher(change, generation)
 
     async def outdate(self, user_id: str) -> None:
         """Have every change fail that was planned before now and is not made yet."""

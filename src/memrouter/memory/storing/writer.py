@@ -11,6 +11,7 @@ from memrouter.memory.storing.write_gate import Write
 from memrouter.models.history import Actor
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.observability.metrics import Metrics
+from memrouter.observability.tracing import Origin
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +23,13 @@ class FinishedTurn:
         drafts: What to remember.
         begun_at: When the request arrived, in milliseconds since the epoch: what was deleted since is not brought
             back by it.
+        origin: The span of the request, for the trace of what is done for it later.
     """
 
     scope: Scope
     drafts: tuple[MemoryDraft, ...]
     begun_at: int
+    origin: Origin | None = None
 
 
 class TurnWriter:

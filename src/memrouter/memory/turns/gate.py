@@ -36,11 +36,16 @@ def worth_searching(request: ChatRequest) -> str | None:
     last = next((m for m in reversed(request.messages) if m.role not in SYSTEM_ROLES), None)
     if last is None or last.role != "user":
         return "not_user_turn"
-    if not last.text.strip():
+    return text_worth_searching(last.text)
+
+
+def text_worth_searching(text: str) -> str | None:
+    """Return why memory should ignore what a user says, or None if it is worth a search; see ``worth_searching``."""
+    if not text.strip():
         return "no_text"
-    if _WORD.search(last.text, 0, _SEARCHED_CHARS) is None:
+    if _WORD.search(text, 0, _SEARCHED_CHARS) is None:
         return "no_words"
-    return "small_talk" if is_small_talk(last.text, acknowledgements=True) else None
+    return "small_talk" if is_small_talk(text, acknowledgements=True) else None
 
 
 def low_information(user_text: str, assistant_text: str) -> str | None:

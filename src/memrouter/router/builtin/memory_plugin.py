@@ -27,6 +27,7 @@ from memrouter.memory.turns.harness import strip_harness
 from memrouter.models.memory import Scope
 from memrouter.models.turn import MemoryOutcome, MemoryStatus, Reply, Turn
 from memrouter.observability.metrics import Metrics
+from memrouter.observability.tracing import NOT_TRACED, Tracer
 from memrouter.router.builtin.memory_policies import RoutePolicies
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class MemoryRecall:
         rewriter: Rewrites queries, in a time of its own; None searches for them as they are.
         store: Takes what a finished turn left to remember; must not wait.
         count: Takes the memories that an answer was given; must not wait.
+        tracer: Makes the spans.
     """
 
     name = "memory"
@@ -63,6 +65,7 @@ class MemoryRecall:
         rewriter: QueryRewriter | None,
         store: Callable[[FinishedTurn], None],
         count: Callable[[Scope, Sequence[str]], None],
+        tracer: Tracer = NOT_TRACED,
     ) -> None:
         self._service = service
         self._policies = policies
@@ -72,6 +75,7 @@ class MemoryRecall:
         self._rewriter = rewriter
         self._store = store
         self._count = count
+        self._tracer = tracer
 
     async def before_upstream(self, turn: Turn) -> None:
         """Inject what is remembered, and note in ``turn.memory`` how memory took part."""
@@ -105,7 +109,8 @@ class MemoryRecall:
         if not hits:
             turn.memory = self._outcome(MemoryStatus.MISSING, "no_results", begun)
             return
-        inject(turn.draft, render_block(hits, now=self._clock.now_ms()), self._policies.of(turn).policy.injection)
+        with self._tracer.span("memory inject"):
+            inject(turn.draft, render_block(hits, now=self._clock.now_ms()), self._policies.of(turn).policy.injection)
         turn.recalled_ids = tuple(hit.record.id for hit in hits)
         self._metrics.injected(len(hits))
         turn.memory = self._outcome(MemoryStatus.USED, "injected", begun, count=len(hits))
@@ -124,7 +129,7 @@ class MemoryRecall:
             return
         drafts = await self.drafts(turn, reply, scope)
         if drafts:
-            self._store(FinishedTurn(scope, tuple(drafts), begun_at=turn.begun_at))
+            self._store(FinishedTurn(scope, tuple(drafts), begun_at=turn.begun_at, origin=self._tracer.here()))
         else:
             self._metrics.skipped("low_information")
 
@@ -154,7 +159,7 @@ class MemoryRecall:
         route = self._policies.of(turn)
         if self._service is None:
             return ()
-        known = partial(in_history, conversation=_conversation(turn, scope), turn_index=asked)
+        known = partial(in_history, conversation=_conversation(turn, scope), turn_index=asked) if asked else None
         explain = logger.isEnabledFor(logging.DEBUG)
         recall = await self._service.recall(scope, query, route.policy.recall, known=known, explain=explain)
         if explain and not recall.hits:

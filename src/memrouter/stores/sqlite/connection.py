@@ -14,6 +14,9 @@ BUSY_SECONDS = 5.0
 _CACHE_KIB = 16 * 1024
 _WAL_BYTES = 64 * 1024 * 1024
 
+PAGE_BYTES = 8192
+"""Page size of a new file: a memory with 384 numbers leaves two fifths of a page of 4,096 bytes empty."""
+
 
 def database_path(setting: str) -> Path:
     """Return the absolute path behind ``sqlite.path``; ``~`` is the home folder, nothing else is special."""
@@ -64,11 +67,12 @@ def connect(path: Path, *, synchronous: Literal["normal", "full"]) -> sqlite3.Co
 
 
 def use_write_ahead_log(connection: sqlite3.Connection, path: Path) -> None:
-    """Switch the file to WAL mode, in which readers never wait for a writer.
+    """Switch the file to WAL mode, in which readers never wait for a writer; an empty one gets its page size first.
 
     Raises:
         StoreUnavailable: The file system cannot share memory between processes.
     """
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # without effect on a file that has pages
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StoreUnavailable(

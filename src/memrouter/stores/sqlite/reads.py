@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source
 from memrouter.stores.query import Cursor, ListQuery, Page, ScopeStats
 from memrouter.stores.sqlite.compile import Clause, in_scope, matching, older_than, shown, unexpired, visible
-from memrouter.stores.sqlite.rows import NEWEST_FIRST, SELECT, Row, to_records
+from memrouter.stores.sqlite.rows import NEWEST_FIRST, SELECT, Row, fetch, to_records
 
 _NO_STATS = ScopeStats(total=0, by_type={}, by_source={}, content_bytes=0, oldest=None, newest=None)
 
@@ -54,7 +54,7 @@ def owner_row(connection: sqlite3.Connection, scope: Scope) -> tuple[int, int]:
 def select(connection: sqlite3.Connection, clause: Clause, *, limit: int = -1) -> list[Row]:
     """Return the rows for which ``clause`` holds, newest first; -1 for no limit."""
     statement = f"{SELECT} WHERE {clause.sql} {NEWEST_FIRST} LIMIT ?"
-    return connection.execute(statement, (*clause.values, limit)).fetchall()
+    return fetch(connection, statement, (*clause.values, limit))
 
 
 def count(connection: sqlite3.Connection, clause: Clause, *, up_to: int = -1) -> int:

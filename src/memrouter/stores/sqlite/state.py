@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, Final
 
+from memrouter.stores.sqlite.glance import Glance
 from memrouter.stores.sqlite.workers import Reader, Writer
 from memrouter.stores.state import StateEntry, check_name, check_value
 
@@ -33,15 +34,18 @@ class SqliteState:
     Args:
         writer: Of the store; closed by it.
         reader: Of the store; closed by it.
+        glance: Of the store; closed by it.
     """
 
-    def __init__(self, writer: Writer, reader: Reader) -> None:
+    def __init__(self, writer: Writer, reader: Reader, glance: Glance) -> None:
         self._writer = writer
         self._reader = reader
+        self._glance = glance
 
     async def get(self, space: str, key: str, *, now: int) -> StateEntry | None:
         """See ``StateStore.get``."""
-        return await self._reader.run(partial(_find, space=check_name(space), key=check_name(key), now=now))
+        seen = self._glance.state(check_name(space), check_name(key), now=now)
+        return await self._reader.run(partial(_find, space=space, key=key, now=now)) if seen is None else seen[0]
 
     async def put(
         self,

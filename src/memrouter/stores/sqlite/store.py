@@ -31,6 +31,7 @@ from memrouter.stores.query import (
 from memrouter.stores.sqlite.commit import Commit
 from memrouter.stores.sqlite.connection import connect, create_file, database_path
 from memrouter.stores.sqlite.errors import DriverError, translated
+from memrouter.stores.sqlite.glance import Glance
 from memrouter.stores.sqlite.merge import Merge
 from memrouter.stores.sqlite.notes import notes
 from memrouter.stores.sqlite.reads import Reads, kept, prove_readable, stats
@@ -58,18 +59,21 @@ class SqliteStore:
     A digest of the user id and the generation number stay for good.
     """
 
-    def __init__(self, path: Path, writer: Writer, reader: Reader, *, capabilities: Capabilities) -> None:
+    def __init__(
+        self, path: Path, writer: Writer, reader: Reader, glance: Glance, *, capabilities: Capabilities
+    ) -> None:
         dimension, model = capabilities.dimension, capabilities.embedding_model
         self._path = path
         self._inode = _inode(path)
         self._writer = writer
         self._reader = reader
+        self._glance = glance
         self._capabilities = capabilities
         self._reads = Reads(dimension=dimension, embedding_model=model)
         self._writes = Writes(self._reads, dimension=dimension, embedding_model=model)
         self._merge = Merge(dimension=dimension, embedding_model=model)
         self._commit = Commit(dimension=dimension, embedding_model=model)
-        self._state = SqliteState(writer, reader)
+        self._state = SqliteState(writer, reader, glance)
         self._search = Search(dimension=dimension, embedding_model=model)
 
     @classmethod
@@ -86,6 +90,7 @@ class SqliteStore:
     def _open(cls, settings: SqliteSettings, dimension: int, embedding_model: str) -> "SqliteStore":
         path = database_path(settings.path)
         place = str(path)
+        space = EmbeddingSpace(embedding_model, dimension)
         create_file(path)
         try:
             with ExitStack() as undo:
@@ -93,14 +98,16 @@ class SqliteStore:
                 prepare(writing, path, dimension=dimension, embedding_model=embedding_model)
                 reading = undo.enter_context(closing(connect(path, synchronous=settings.synchronous)))
                 reading.execute("PRAGMA query_only = ON")
+                looking = undo.enter_context(closing(connect(path, synchronous=settings.synchronous)))
+                glance = Glance(looking, own=space)
                 undo.pop_all()
         except DriverError as error:
             raise translated(error, place=place) from None
-        space = EmbeddingSpace(embedding_model, dimension)
         return cls(
             path,
             Writer(writing, place=place, name="writer", guard=partial(_check_writable, own=space, place=place)),
             Reader(reading, place=place, name="reader", guard=partial(_check_still_kept, own=space, place=place)),
+            glance,
             capabilities=Capabilities(_BACKEND, dimension, embedding_model, exact=True),
         )
 
@@ -127,11 +134,14 @@ class SqliteStore:
         return await self._reader.run(lambda connection: self._reads.page(connection, scope, query))
 
     async def search(self, scope: Scope, query: StoreQuery) -> Candidates:
-        """See ``MemoryStore.search``.
+        """See ``MemoryStore.search``; what needs no memory is answered without the reader's thread.
 
         Raises:
             SchemaMismatch: The query's vector does not fit the store.
         """
+        glimpsed = self._glimpsed(scope, query)
+        if glimpsed is not None:
+            return glimpsed
         return await self._reader.run(lambda connection: self._search(connection, scope, query))
 
     async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
@@ -192,8 +202,22 @@ class SqliteStore:
 
     async def aclose(self) -> None:
         """See ``MemoryStore.aclose``; empties the write-ahead log into the file."""
+        self._glance.close()
         await self._reader.aclose()
         await self._writer.aclose()
+
+    def _glimpsed(self, scope: Scope, query: StoreQuery) -> Candidates | None:
+        """Return the answer where the owner's generation is all of it; None where memories must be read."""
+        if query.vector is not None or query.words or (query.scan_limit and query.known_generation is None):
+            return None
+        generation = self._glance.generation(scope.owner)
+        if generation is None:
+            return None
+        if query.known_generation == generation:
+            return Candidates(records=None, scores=None, complete=False, generation=generation)
+        if query.scan_limit:
+            return None
+        return Candidates(records=(), scores=None, complete=False, generation=generation)
 
 
 def _check_still_kept(connection: sqlite3.Connection, *, own: EmbeddingSpace, place: str) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from memrouter.models.memory import MemoryRecord
 from memrouter.stores.valkey.keys import OwnerKeys
-from memrouter.stores.valkey.rows import access_entry, text_fields
+from memrouter.stores.valkey.rows import access_entry, text_fields, twin_digest
 from memrouter.stores.vectors import to_bytes
 
 INLINE_RECORDS: Final = 16
@@ -41,12 +41,13 @@ def pack_bulk(owner: OwnerKeys, records: Sequence[MemoryRecord], *, dimension: i
     """
     texts: list[object] = []
     for record in records:
-        fields = text_fields(record, embedding_model=embedding_model)
+        digest = twin_digest(record.content)
+        fields = text_fields(record, digest=digest, embedding_model=embedding_model)
         texts.append(
             (
                 record.id,
                 fields["created_at"],
-                fields["digest"] + fields["scope"],
+                digest + fields["scope"],
                 fields["live_until"],
                 access_entry(record.access_count, record.last_accessed),
                 fields["updated_at"],

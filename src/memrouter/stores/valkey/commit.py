@@ -15,10 +15,12 @@ from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.legacy import Untagged
 from memrouter.stores.valkey.scripts import (
     FENCE,
+    PACKED,
     RAISE_GENERATION,
     REMOVAL,
     REMOVE,
     STORE,
+    TWINS,
     WRITE,
     LuaScript,
     ScriptCall,
@@ -30,6 +32,8 @@ from memrouter.stores.valkey.selection import storable
 # nothing written, where the generation was another.
 _BODY: Final = (
     RAISE_GENERATION
+    + PACKED
+    + TWINS
     + STORE
     + REMOVAL
     + """

@@ -13,7 +13,7 @@ from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.errors import ServerRefused
 from memrouter.stores.valkey.index_info import FoundIndex, as_mapping, parse_info
 from memrouter.stores.valkey.keys import Keys
-from memrouter.stores.valkey.schema import FORMAT, LEGACY_FORMAT, REBUILD, REINDEX, IndexSchema
+from memrouter.stores.valkey.schema import EARLIER_FORMATS, FORMAT, LEGACY_FORMAT, REBUILD, REINDEX, IndexSchema
 from memrouter.stores.valkey.scripts import LuaScript
 from memrouter.stores.valkey.server import ServerFacts, explained
 
@@ -23,13 +23,16 @@ MAX_TRIES: Final = 5
 
 _META: Final = frozenset({"embedding_model", "dimension", "format"})
 
-# KEYS: the metadata. ARGV: embedding model, dimension, format, the Go router's format. Writes what is not there, raises
-# the format from the Go router's, and returns what holds.
+# KEYS: the metadata. ARGV: embedding model, dimension, format, the formats that it takes the place of. Writes what is
+# not there, raises the format from one of those, and returns what holds.
 CLAIM: Final = LuaScript("""
 redis.call('HSETNX', KEYS[1], 'embedding_model', ARGV[1])
 redis.call('HSETNX', KEYS[1], 'dimension', ARGV[2])
+redis.call('HSETNX', KEYS[1], 'format', ARGV[3])
 local known = redis.call('HGET', KEYS[1], 'format')
-if not known or known == ARGV[4] then redis.call('HSET', KEYS[1], 'format', ARGV[3]) end
+for i = 4, #ARGV do
+  if known == ARGV[i] then redis.call('HSET', KEYS[1], 'format', ARGV[3]) end
+end
 return redis.call('HGETALL', KEYS[1])
 """)
 
@@ -215,9 +218,10 @@ class SearchIndex:
             SchemaMismatch: Vectors of another model or dimension are kept here, or a newer layout.
         """
         wanted = LEGACY_FORMAT if legacy else FORMAT
+        earlier = () if legacy else (LEGACY_FORMAT, *EARLIER_FORMATS)
         meta = await self.meta()
-        if not meta.keys() >= _META or (meta["format"] == LEGACY_FORMAT != wanted):  # a full server takes no writes
-            values = (self._space.model, str(self._space.dimension), wanted, LEGACY_FORMAT)
+        if not meta.keys() >= _META or meta["format"] in earlier:  # a full server takes no writes
+            values = (self._space.model, str(self._space.dimension), wanted, *earlier)
             reply = await self._connection.script(CLAIM, [self._keys.meta], values)
             meta = {name: _word(value) for name, value in as_mapping(reply).items()}
         self.check_meta(meta)
@@ -237,7 +241,7 @@ class SearchIndex:
         Raises:
             SchemaMismatch: It does not.
         """
-        if meta.get("format", FORMAT) not in (FORMAT, LEGACY_FORMAT):
+        if meta.get("format", FORMAT) not in (FORMAT, LEGACY_FORMAT, *EARLIER_FORMATS):
             raise SchemaMismatch(
                 f"{self._place} was written by a newer memrouter (format {meta['format']}; this one knows {FORMAT}); "
                 "upgrade memrouter, or set another collection_prefix and index_name"

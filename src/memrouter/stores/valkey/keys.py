@@ -25,7 +25,8 @@ class OwnerKeys:
         ids: ZSET of the owner's memory ids by ``created_at``: membership, order and totals.
         generation: Counter that every write raises; never deleted.
         access: HASH id -> ``count:last_ms`` (``last_ms`` empty for never).
-        content: ZSET, all scores 0, of content digest + scope digest + id: finds equal contents.
+        content: ZSET, all scores 0, of ``twin_member``: finds equal contents. Those of memories of format 1 hold the
+            digests of content and scope whole.
     """
 
     base: str

@@ -14,7 +14,17 @@ from memrouter.stores.valkey.fence import Fence
 from memrouter.stores.valkey.index import SearchIndex
 from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.legacy import Untagged
-from memrouter.stores.valkey.scripts import FENCE, FORGET_NEXT, RAISE_GENERATION, STORE, WRITE, LuaScript, ScriptCall
+from memrouter.stores.valkey.scripts import (
+    FENCE,
+    FORGET_NEXT,
+    PACKED,
+    RAISE_GENERATION,
+    STORE,
+    TWINS,
+    WRITE,
+    LuaScript,
+    ScriptCall,
+)
 
 STEP: Final = 250
 """Memories of one owner that one script brings in: some 5 ms of the server's time."""
@@ -28,6 +38,8 @@ _MERGE: Final = LuaScript(
     + FENCE
     + FORGET_NEXT
     + RAISE_GENERATION
+    + PACKED
+    + TWINS
     + STORE
     + """
 local mode, packed, vectors = ARGV[1], cmsgpack.unpack(ARGV[2]), ARGV[3]
@@ -38,18 +50,18 @@ end
 local outcomes, changed = {}, false
 for i = 1, #packed do
   local p, key = packed[i], KEYS[i + 4]
-  local f = redis.call('HMGET', key, 'updated_at', 'digest', 'scope')
-  if f[1] and stays(f[1], p) then
+  local updated_at = redis.call('HGET', key, 'updated_at')
+  if updated_at and stays(updated_at, p) then
     outcomes[i] = 'kept'
   else
     redis.call('HDEL', KEYS[3], p[1])
-    if f[1] then
+    if updated_at then
+      forget_twin(KEYS[4], key, p[1])
       redis.call('UNLINK', key)
       forget_next(KEYS[1], p[1])
-      redis.call('ZREM', KEYS[4], f[2] .. f[3] .. p[1])
     end
     store(key, p, string.sub(vectors, (i - 1) * size + 1, i * size))
-    outcomes[i], changed = f[1] and 'replaced' or 'added', true
+    outcomes[i], changed = updated_at and 'replaced' or 'added', true
   end
 end
 if changed then raise(KEYS[2]) end

@@ -1,7 +1,7 @@
 """All of a memory but its text and vector in one field, so that a read asks for three fields and not for twenty."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -34,17 +34,21 @@ class _Parts(msgspec.Struct, array_like=True, gc=False):
     superseded_by: str | None
     quarantine: str | None = None
     trail: str | None = None
+    digest: str | None = None
 
 
 PARTS: tuple[str, ...] = _Parts.__struct_fields__
-"""What the field ``record`` holds, in its order: a JSON array of strings and nulls, without the last two parts where a
-memory has neither, as in memories of an earlier version."""
+"""What the field ``record`` holds, in its order: a JSON array of strings and nulls. In memories of format 1 the last
+three parts may be missing."""
+
+DIGEST_CHARS: Final = 20
+"""How much of a content's digest is kept: 80 bits."""
 
 _ROWS = msgspec.json.Decoder(list[_Parts], strict=False)  # not strict: numbers may stand in strings
 
 
-def pack(record: MemoryRecord) -> str:
-    """Return the value of the field ``record``."""
+def pack(record: MemoryRecord, *, digest: str) -> str:
+    """Return the value of the field ``record``; ``digest`` is the ``twin_digest`` of the content."""
     values: tuple[str | None, ...] = (
         record.id,
         record.user_id,
@@ -61,10 +65,10 @@ def pack(record: MemoryRecord) -> str:
         record.role,
         None if record.expires_at is None else str(record.expires_at),
         record.superseded_by,
+        record.quarantine,
+        trail_of(record),
+        digest[:DIGEST_CHARS],
     )
-    trail = trail_of(record)
-    if record.quarantine is not None or trail is not None:
-        values += (record.quarantine, trail)
     return msgspec.json.encode(values).decode()
 
 

@@ -15,7 +15,7 @@ from memrouter.stores.valkey.index_info import FoundIndex
 from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.rows import access_entry, adopted_fields, row_of, to_record, twin_member
 from memrouter.stores.valkey.schema import REINDEX
-from memrouter.stores.valkey.scripts import RAISE_GENERATION, LuaScript, ScriptCall
+from memrouter.stores.valkey.scripts import PACKED, RAISE_GENERATION, TWINS, LuaScript, ScriptCall
 
 BATCH: Final = 200
 """Memories that are moved in one pipeline."""
@@ -38,10 +38,11 @@ return {redis.call('HGETALL', KEYS[1]), redis.sha1hex(redis.call('DUMP', KEYS[1]
 # member, then fields and values. A memory that is there already is only replaced by a later version of itself.
 _TAKE: Final = (
     RAISE_GENERATION
+    + PACKED
+    + TWINS
     + """
-local known = redis.call('HMGET', KEYS[1], 'updated_at', 'digest', 'scope')
-if tonumber(known[1] or '-1') < tonumber(ARGV[3]) then
-  if known[2] and known[3] then redis.call('ZREM', KEYS[5], known[2] .. known[3] .. ARGV[1]) end
+if tonumber(redis.call('HGET', KEYS[1], 'updated_at') or '-1') < tonumber(ARGV[3]) then
+  forget_twin(KEYS[5], KEYS[1], ARGV[1])
   redis.call('UNLINK', KEYS[1])
   redis.call('HSET', KEYS[1], unpack(ARGV, 6))
   redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])

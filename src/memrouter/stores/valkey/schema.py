@@ -7,8 +7,11 @@ from typing import Final, Literal
 from memrouter.config.memory import ValkeySettings
 from memrouter.stores.valkey.index_info import FoundIndex, IndexField
 
-FORMAT: Final = "1"
+FORMAT: Final = "2"
 """Version of the layout of keys and fields, kept in the index metadata."""
+
+EARLIER_FORMATS: Final = frozenset({"1"})
+"""Layouts whose memories are read as they are and take today's form when they are written again."""
 
 LEGACY_FORMAT: Final = "go"
 """Stands there as long as memories of the Go router were not moved to that layout."""
@@ -80,7 +83,6 @@ class IndexSchema:
             "scope": exact,
             "memory_type": IndexField("TAG"),
             "source": IndexField("TAG"),
-            "created_at": IndexField("NUMERIC"),
             "live_until": IndexField("NUMERIC"),
             "embedding": IndexField("VECTOR"),
         }
@@ -105,7 +107,7 @@ class IndexSchema:
 
     def create_command(self) -> list[str]:
         """Return FT.CREATE with its arguments."""
-        parts = [part for name, wanted in self.fields.items() for part in (name, *self._field_arguments(name, wanted))]
+        parts = [part for name, wanted in self.fields.items() for part in (name, *self._field_arguments(wanted))]
         return ["FT.CREATE", self.name, "ON", "HASH", "PREFIX", "1", self.prefix, "SCHEMA", *parts]
 
     def legacy_command(self) -> list[str]:
@@ -119,12 +121,12 @@ class IndexSchema:
             "created_at", "NUMERIC", "SORTABLE", *(part for name in numbers for part in (name, "NUMERIC")),
         ]  # fmt: skip
 
-    def _field_arguments(self, name: str, wanted: IndexField) -> list[str]:
+    def _field_arguments(self, wanted: IndexField) -> list[str]:
         if wanted.kind == "VECTOR":
             return ["VECTOR", self.algorithm, *_counted(self._vector_arguments(self.algorithm))]
         if wanted.case_sensitive:
             return ["TAG", "SEPARATOR", wanted.separator, "CASESENSITIVE"]
-        return ["NUMERIC", "SORTABLE"] if name == "created_at" else [wanted.kind]
+        return [wanted.kind]
 
     def _vector_arguments(self, algorithm: Algorithm) -> list[str]:
         common = ["TYPE", "FLOAT32", "DIM", str(self.dimension), "DISTANCE_METRIC", self.metric]

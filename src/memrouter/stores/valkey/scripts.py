@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 from memrouter.stores.embedding_space import DIMENSION, MODEL, PHASE, Phase
 from memrouter.stores.valkey.errors import FENCED
-from memrouter.stores.valkey.packed import PACKED_FIELDS, PARTS
-from memrouter.stores.valkey.rows import FIELDS
+from memrouter.stores.valkey.packed import DIGEST_CHARS, PACKED_FIELDS, PARTS
+from memrouter.stores.valkey.rows import FIELDS, SCOPE_CHARS
 
 Arg: TypeAlias = str | bytes | int | float
 
@@ -98,27 +98,59 @@ local function raise(key)
 end
 """
 
-_SELECT = """
+# A memory whose HASH lacks a field that is asked for has it in its record.
+PACKED = f"""
+local PARTS = {{{", ".join(f"{name} = {index + 1}" for index, name in enumerate(PARTS))}}}
+local function packed_part(key, name)
+  local readable, packed = pcall(cjson.decode, redis.call('HGET', key, 'record') or '')
+  local part = readable and type(packed) == 'table' and packed[PARTS[name]]
+  return type(part) == 'string' and part
+end
+"""
+
+# Members of OwnerKeys.content. Those of memories of format 1, which have a field ``digest``, hold both digests whole.
+# Stands behind PACKED.
+TWINS = f"""
+local function short_digest(digest) return string.sub(digest, 1, {DIGEST_CHARS}) end
+local function twin_member(digest, scope, id)
+  return short_digest(digest) .. string.sub(scope, 1, {SCOPE_CHARS}) .. id
+end
+local function forget_twin(members, key, id)
+  local digest, scope = unpack(redis.call('HMGET', key, 'digest', 'scope'))
+  digest = digest or packed_part(key, 'digest')
+  if digest and scope then
+    redis.call('ZREM', members, twin_member(digest, scope, id), digest .. scope .. id)
+  end
+end
+"""
+
+_SELECT = (
+    PACKED
+    + """
 local NOW, PROJECT = tonumber(ARGV[4]), ARGV[3]
 local function one_of(list, word) return list == '' or string.find(list, ',' .. (word or '') .. ',', 1, true) ~= nil end
 local function in_scope(user, project) return user == ARGV[2] and (PROJECT == '' or project == PROJECT) end
 local function shown(key, live_until, expires_at)
-  if ARGV[5] == 'visible' then return tonumber(live_until or 0) > NOW end
   if ARGV[5] == 'any' then return true end
+  local visible = tonumber(live_until or 0) > NOW
+  if visible or ARGV[5] == 'visible' then return visible and (ARGV[5] == 'visible' or ARGV[5] == 'unexpired') end
+  expires_at = expires_at or packed_part(key, 'expires_at')
   if expires_at and tonumber(expires_at) <= NOW then return false end
   local apart, superseded = unpack(redis.call('HMGET', key, 'quarantine', 'superseded_by'))
   if ARGV[5] == 'unexpired' then return not apart end
   return apart and (ARGV[5] == 'quarantined_unexpired' or not superseded)
 end
-local function wanted(kind, source, conversation)
-  return one_of(ARGV[6], kind) and one_of(ARGV[7], source) and (ARGV[8] ~= '1' or conversation == ARGV[9])
+local function wanted(key, kind, source, conversation)
+  if not (one_of(ARGV[6], kind) and one_of(ARGV[7], source)) then return false end
+  return ARGV[8] ~= '1' or (conversation or packed_part(key, 'conversation_id')) == ARGV[9]
 end
 local function selected(key)
   local f = redis.call('HMGET', key,
     'user_id', 'project_id', 'memory_type', 'source', 'conversation_id', 'live_until', 'expires_at')
-  return in_scope(f[1], f[2]) and shown(key, f[6], f[7]) and wanted(f[3], f[4], f[5]), f
+  return in_scope(f[1], f[2]) and shown(key, f[6], f[7]) and wanted(key, f[3], f[4], f[5]), f
 end
 """
+)
 
 # A walk goes newest first and stands on the last memory that it left behind: a rank would move under it. Where that
 # memory is gone, the walk begins again with those of the same millisecond, so that it never skips one.
@@ -150,17 +182,17 @@ FORGET_NEXT = """
 local function forget_next(side_key, id) redis.call('HDEL', string.sub(side_key, 1, -4) .. 'next', id) end
 """
 
+# Stands behind TWINS.
 REMOVAL = (
     FORGET_NEXT
     + """
 local removed = 0
 local function remove(id, key)
-  local twin = redis.call('HMGET', key, 'digest', 'scope')
+  forget_twin(KEYS[4], key, id)
   removed = removed + redis.call('UNLINK', key)
   redis.call('ZREM', KEYS[1], id)
   redis.call('HDEL', KEYS[3], id)
   forget_next(KEYS[1], id)
-  if twin[1] and twin[2] then redis.call('ZREM', KEYS[4], twin[1] .. twin[2] .. id) end
 end
 """
 )
@@ -311,11 +343,12 @@ Returns id and ``created_at`` of the last one looked at, how many were looked at
 bytes of content, ``created_at`` of the oldest and of the newest.
 """
 
+# Stands behind TWINS.
 STORE = """
 local function store(key, p, vector)
   redis.call('HSET', key, 'embedding', vector, unpack(p[7]))
   redis.call('ZADD', KEYS[1], p[2], p[1])
-  redis.call('ZADD', KEYS[4], 0, p[3] .. p[1])
+  redis.call('ZADD', KEYS[4], 0, twin_member(p[3], string.sub(p[3], 33), p[1]))
   if p[5] ~= '' then redis.call('HSET', KEYS[3], p[1], p[5]) end
 end
 """
@@ -324,16 +357,24 @@ CREATE = LuaScript(
     WRITE
     + FENCE
     + RAISE_GENERATION
+    + PACKED
+    + TWINS
     + STORE
     + """
 local unique, base = ARGV[1] == '1', ARGV[2]
-local function twin_of(prefix, created, seen)
-  for _, earlier in ipairs(seen[prefix] or {}) do
+local function twin_of(whole, created, seen)
+  for _, earlier in ipairs(seen[whole] or {}) do
     if earlier.live_until > created then return earlier.id end
   end
-  for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[4], '[' .. prefix, '(' .. prefix .. '\\255')) do
-    local id = string.sub(member, #prefix + 1)
-    if tonumber(redis.call('HGET', base .. id, 'live_until') or 0) > created then return id end
+  local digest, scope = short_digest(whole), string.sub(whole, 33)
+  local short = twin_member(digest, scope, '')
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[4], '[' .. digest, '(' .. digest .. '\\255')) do
+    local prefix = string.sub(member, 1, #whole) == whole and whole or short
+    if string.sub(member, 1, #prefix) == prefix then
+      local id = string.sub(member, #prefix + 1)
+      local f = redis.call('HMGET', base .. id, 'live_until', 'scope')
+      if tonumber(f[1] or 0) > created and f[2] == scope then return id end
+    end
   end
   return false
 end
@@ -370,25 +411,31 @@ UPDATE = LuaScript(
     + FORGET_NEXT
     + RAISE_GENERATION
     + ROW
-    + f"local PARTS = {{{', '.join(f'{name} = {index + 1}' for index, name in enumerate(PARTS))}}}\n"
+    + PACKED
+    + TWINS
     + """
 local f = redis.call('HMGET', KEYS[1],
-  'user_id', 'project_id', 'expires_at', 'superseded_by', 'digest', 'scope', 'quarantine')
+  'user_id', 'project_id', 'expires_at', 'superseded_by', 'scope', 'quarantine', 'digest')
 if f[1] ~= ARGV[2] or (ARGV[3] ~= '' and f[2] ~= ARGV[3]) then return false end
-if f[3] and tonumber(f[3]) <= tonumber(ARGV[4]) then return false end
-local expires, hidden = ARGV[6] ~= '' and ARGV[6] or f[3], ARGV[7] == '1' or f[4] or f[7]
+local expires, hidden = f[3] or packed_part(KEYS[1], 'expires_at'), ARGV[7] == '1' or f[4] or f[6]
+if expires and tonumber(expires) <= tonumber(ARGV[4]) then return false end
+if ARGV[6] ~= '' then expires = ARGV[6] end
 local packed = cjson.decode(redis.call('HGET', KEYS[1], 'record'))
 for i = 8, #ARGV, 2 do
   local at = PARTS[ARGV[i]]
   if at then packed[at] = ARGV[i + 1] end
 end
 local live_until = hidden and '0' or expires or '9007199254740992'
-redis.call('HSET', KEYS[1], 'live_until', live_until, 'record', cjson.encode(packed), unpack(ARGV, 8))
-if ARGV[5] ~= '' then
-  forget_next(KEYS[2], ARGV[1])
-  redis.call('ZREM', KEYS[4], f[5] .. f[6] .. ARGV[1])
-  redis.call('ZADD', KEYS[4], 0, ARGV[5] .. f[6] .. ARGV[1])
+if ARGV[5] ~= '' then forget_next(KEYS[2], ARGV[1]) end
+local digest = ARGV[5] ~= '' and ARGV[5] or f[7]
+if digest then
+  forget_twin(KEYS[4], KEYS[1], ARGV[1])
+  redis.call('ZADD', KEYS[4], 0, twin_member(digest, f[5], ARGV[1]))
+  while #packed < PARTS.digest do packed[#packed + 1] = cjson.null end
+  packed[PARTS.digest] = short_digest(digest)
 end
+redis.call('HSET', KEYS[1], 'live_until', live_until, 'record', cjson.encode(packed), unpack(ARGV, 8))
+redis.call('HDEL', KEYS[1], 'digest', 'expires_at', 'conversation_id')
 raise(KEYS[2])
 return {row(KEYS[1]), redis.call('HGET', KEYS[3], ARGV[1])}
 """
@@ -396,7 +443,8 @@ return {row(KEYS[1]), redis.call('HGET', KEYS[3], ARGV[1])}
 """A change to one memory. KEYS memory, gen, access, content; ARGV id, user id, project id (empty: all), time, content
 digest (empty: text stays), expires_at (empty: stays), ``1`` if superseded now, fields and values in turn.
 
-Returns row and access entry as they are now; nil, with nothing written, for an absent, foreign or expired memory.
+A memory of format 1 has today's form then. Returns row and access entry as they are now; nil, with nothing written, for
+an absent, foreign or expired memory.
 """
 
 TOUCH = LuaScript(
@@ -426,6 +474,7 @@ DELETE = LuaScript(
     REMOVE
     + RAISE_GENERATION
     + _SELECT
+    + TWINS
     + REMOVAL
     + """
 for i = 5, #KEYS do
@@ -441,6 +490,7 @@ DELETE_WALK = LuaScript(
     REMOVE
     + RAISE_GENERATION
     + _SELECT
+    + TWINS
     + REMOVAL
     + AFTER
     + """
@@ -482,7 +532,9 @@ DELETE_UNTAGGED = LuaScript(
     + _SELECT
     + """
 local f = redis.call('HMGET', KEYS[1], 'user_id', 'project_id', 'memory_type', 'source', 'conversation_id')
-if in_scope(f[1], f[2] or 'default') and wanted(f[3], f[4], f[5]) then return redis.call('UNLINK', KEYS[1]) end
+if in_scope(f[1], f[2] or 'default') and wanted(KEYS[1], f[3], f[4], f[5]) then
+  return redis.call('UNLINK', KEYS[1])
+end
 return 0
 """
 )

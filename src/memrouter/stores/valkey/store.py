@@ -7,6 +7,7 @@ from memrouter.config.memory import ValkeySettings
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.base import Capabilities
 from memrouter.stores.embedding_space import EmbeddingSpace
+from memrouter.stores.pressure import Pressure
 from memrouter.stores.query import (
     Candidates,
     Change,
@@ -30,6 +31,7 @@ from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.legacy import Untagged
 from memrouter.stores.valkey.legacy_scan import UntaggedScan
 from memrouter.stores.valkey.merge import Merge
+from memrouter.stores.valkey.pressure import ask_pressure
 from memrouter.stores.valkey.reader import RowReader
 from memrouter.stores.valkey.reads import Reads
 from memrouter.stores.valkey.scan import Scan
@@ -194,6 +196,10 @@ class ValkeyStore:
     async def check(self) -> None:
         """See ``MemoryStore.check``: writes, finds and deletes a row, and says so while the index is being filled."""
         await self._canary.check()
+
+    async def pressure(self) -> Pressure | None:
+        """See ``Pressured.pressure``."""
+        return await ask_pressure(self._connection)
 
     async def aclose(self) -> None:
         """See ``MemoryStore.aclose``."""

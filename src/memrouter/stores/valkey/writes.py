@@ -198,7 +198,6 @@ class Writes:
             content, vector, model = patch.text
             require_model(model, embedding_model=self._embedding_model)
             changes["content"] = content
-            changes["digest"] = twin_digest(content)
             changes["embedding"] = to_bytes(vector, dimension=self._dimension)
         pairs: list[Arg] = ["updated_at", patch.updated_at]
         for name, value in changes.items():

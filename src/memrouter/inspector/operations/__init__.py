@@ -1,0 +1,1 @@
+"""Pages under ``/ui/operations``: what concerns the router as a whole, for operators."""
