@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install debian-tools demo demo-valkey serve test check docs docs-serve bench bench-full bench-page bench-peers bench-transfer bench-upkeep bench-bytes clean
+.PHONY: help install debian-tools demo demo-valkey serve test check docs docs-serve bench bench-full bench-page bench-peers bench-transfer bench-upkeep bench-bytes bench-tuning bench-persistence clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -72,6 +72,12 @@ bench-upkeep: install ## Measure pruning and consolidation, and retrieval beside
 
 bench-bytes: install ## Measure what a memory takes in Valkey, in the first layout and in today's
 	$(BIN)/python -m benchmarks.bytes_per_memory $(ARGS)
+
+bench-tuning: install ## Measure indexes of Valkey: M and EF of HNSW beside an exact search (--resume goes on)
+	$(BIN)/python -m benchmarks.tuning $(ARGS)
+
+bench-persistence: install ## Measure what kill -9 loses by the way memories are kept, and what each way costs
+	$(BIN)/python -m benchmarks.persistence $(ARGS)
 
 clean: ## Remove .venv, .venv-peers and caches
 	rm -rf $(VENV) .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

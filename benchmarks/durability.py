@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.circumstances import ROOT
+from benchmarks.memories import MODEL
 from memrouter.config.memory import SqliteSettings, ValkeySettings
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.stores.valkey.store import ValkeyStore
 from memrouter.testing.valkey import ValkeyServer
 
-DIMENSION, MODEL = 256, "hash-256"
+DIMENSION = 256
 LOG = ("--appendonly", "yes", "--appendfsync")
 START_SECONDS = 300.0
 BUSY_BLOCK = 8 * 2**20

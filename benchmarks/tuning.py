@@ -161,8 +161,8 @@ async def filled(server: Backend, population: Population, chosen: argparse.Names
 
 async def one_size(memories: int, chosen: argparse.Namespace, report: Report, console: Console) -> None:
     """Measure all cells of a size that are not there yet: those with the same M beside each other and FLAT."""
-    missing = [cell for cell in chosen.cells if f"s{memories}.{cell.key}.load" not in report.figures]
-    if not missing and f"s{memories}.flat.load" in report.figures:
+    wanted = missing(memories, chosen.cells, report)
+    if not wanted and not missing(memories, [FLAT], report):
         return
     population = await Population.make(memories, chosen.dimension)
     sizes = sorted(set(population.sizes))
@@ -175,12 +175,17 @@ async def one_size(memories: int, chosen: argparse.Namespace, report: Report, co
             walks = await walks_on_request(connection)
             tuning = Tuning(bench, population, questions, chosen, walks=walks)
             await tuning.built(FLAT, report)
-            for group in grouped(missing):
+            for group in grouped(wanted):
                 await tuning.cells(group, report)
                 told(report, chosen)
                 console.print(f"{memories:,} memories: measured {', '.join(cell.name for cell in (FLAT, *group))}")
         finally:
             await connection.aclose()
+
+
+def missing(memories: int, cells: Sequence[Cell], report: Report) -> list[Cell]:
+    """Return the cells whose figures at a size are not in the report."""
+    return [cell for cell in cells if f"s{memories}.{cell.key}.load" not in report.figures]
 
 
 def grouped(cells: Sequence[Cell]) -> list[list[Cell]]:
@@ -241,12 +246,17 @@ def options() -> argparse.ArgumentParser:
     return made
 
 
-def main() -> None:
-    """Read the arguments, measure, and write the JSON file."""
-    chosen = options().parse_args()
+def completed(chosen: argparse.Namespace) -> argparse.Namespace:
+    """Return the options with what they leave open."""
     chosen.sizes = chosen.sizes or ([10_000, 100_000] if chosen.full else [10_000])
     if chosen.cells is None:
         chosen.cells = [Cell(m, ef) for m in chosen.m for ef in chosen.ef]
+    return chosen
+
+
+def main() -> None:
+    """Read the arguments, measure, and write the JSON file."""
+    chosen = completed(options().parse_args())
     if chosen.url:
         os.environ[URL_VARIABLE] = chosen.url
     finish(run, chosen, width=170)

@@ -23,29 +23,24 @@ def draw(figures: Figures, folder: Path) -> list[str]:
     mpl.use("svg")
     from matplotlib import pyplot as plt
 
-    names = []
     folder.mkdir(parents=True, exist_ok=True)
-    with plt.rc_context(_style(mpl)):
-        for name, title, panel in (
-            ("tuning-recall", "the 10 nearest of everybody's", _recall),
-            ("tuning-build", "making the index", _build),
-            ("tuning-user", "the 10 nearest of one user with 100", _user),
-        ):
-            figure, axes = plt.subplots(1, len(found), figsize=(4.6 * len(found) + 0.6, 3.8), squeeze=False)
-            for axis, size in zip(axes[0], found, strict=True):
-                panel(axis, figures, size)
-                axis.set_title(f"{title}, {size:,} memories", fontsize=10)
-                axis.grid(alpha=0.3)
-            figure.tight_layout()
-            figure.savefig(folder / f"{name}.svg", transparent=True, metadata={"Date": None})
-            plt.close(figure)
-            names.append(f"{name}.svg")
-    return names
+    style: Any = mpl.rcParams
+    style.update(_style(mpl))
+    for name, (title, panel) in PANELS.items():
+        figure, axes = plt.subplots(1, len(found), figsize=(4.6 * len(found) + 0.6, 3.8), squeeze=False)
+        for axis, size in zip(axes[0], found, strict=True):
+            panel(axis, figures, size)
+            axis.set_title(f"{title}, {size:,} memories", fontsize=10)
+            axis.grid(alpha=0.3)
+        figure.tight_layout()
+        figure.savefig(folder / f"{name}.svg", transparent=True, metadata={"Date": None})
+        plt.close(figure)
+    return [f"{name}.svg" for name in PANELS]
 
 
 def _style(mpl: Any) -> dict[str, Any]:
     inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
-    colours = {name: INK for name in inked}
+    colours = dict.fromkeys(inked, INK)
     return {**colours, "svg.hashsalt": "tuning", "axes.prop_cycle": mpl.cycler(color=COLOURS), "font.size": 9,
             "legend.framealpha": 0.0, "svg.fonttype": "none"}  # fmt: skip
 
@@ -93,3 +88,11 @@ def _by_links(chosen: Sequence[str]) -> dict[int, list[str]]:
     for cell in chosen:
         groups.setdefault(settings_of(cell)[0], []).append(cell)
     return groups
+
+
+PANELS = {
+    "tuning-recall": ("the 10 nearest of everybody's", _recall),
+    "tuning-build": ("making the index", _build),
+    "tuning-user": ("the 10 nearest of one user with 100", _user),
+}
+"""What is drawn in each file, for every size."""

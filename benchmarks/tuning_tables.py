@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from benchmarks.populations import LARGE, USUAL
 from benchmarks.report import Sheet
 from benchmarks.sampling import Spread
 
@@ -55,10 +56,9 @@ def _of_size(figures: Figures, size: int) -> Iterator[Sheet]:
     busy = any(_is_busy(figures, size, cell) for cell in chosen)
     note = f"\\* while the machine had other work: load average above {BUSY_LOAD:g}." if busy else ""
     yield _making(figures, size, chosen, note)
-    for group in ((100, 5_000),):
-        for user in group:
-            if f"s{size}.flat.user{user}.recall" in figures:
-                yield _user(figures, size, chosen, user, note)
+    for user in (USUAL, LARGE):
+        if f"s{size}.flat.user{user}.recall" in figures:
+            yield _user(figures, size, chosen, user, note)
     whole = sorted(int(name.rpartition("whole")[2].partition(".")[0]) for name in figures
                    if name.startswith(f"s{size}.whole") and name.endswith("p50_ms"))  # fmt: skip
     if whole:
@@ -67,20 +67,17 @@ def _of_size(figures: Figures, size: int) -> Iterator[Sheet]:
 
 def _making(figures: Figures, size: int, chosen: Sequence[str], note: str) -> Sheet:
     wide = widths(figures)
-    columns = ("index", "build s", "server CPU s", "CPU ms a memory", "index MB",
-               *(f"recall, EF_RUNTIME {width}" for width in wide), f"p50 ms, {wide[-2]}" if len(wide) > 1 else "p50 ms")  # fmt: skip
-    sheet = Sheet(f"{size:,} memories: the index, and the 10 nearest of everybody's", columns, note=note)
     shown = wide[-2] if len(wide) > 1 else (wide or [0])[0]
+    columns = ["index", "build s", "server CPU s", "CPU ms a memory", "index MB"]
+    columns += [*(f"recall, EF_RUNTIME {width}" for width in wide), f"p50 ms, {shown}"]
+    sheet = Sheet(f"{size:,} memories: the index, and the 10 nearest of everybody's", columns, note=note)
     for cell in chosen:
-        name = f"s{size}.{cell}"
-        cpu, flat = figures[f"{name}.build_cpu_s"].median, cell == "flat"
-        recalls = [figures[f"{name}.everybody.ef{0 if flat else width}.recall"] for width in wide]
-        middle = figures[f"{name}.everybody.ef{0 if flat else shown}.p50_ms"].median
-        sheet.rows.append((
-            label(cell) + (_BUSY if _is_busy(figures, size, cell) else ""),
-            f"{figures[f'{name}.build_s'].median:.1f}", f"{cpu:.1f}", f"{cpu * 1000 / size:.3f}",
-            f"{figures[f'{name}.index_mb'].median:.1f}", *(f"{recall.median:.3f}" for recall in recalls), f"{middle:.2f}",
-        ))  # fmt: skip
+        name, flat = f"s{size}.{cell}", cell == "flat"
+        cpu, grown = figures[f"{name}.build_cpu_s"].median, figures[f"{name}.index_mb"].median
+        row = [label(cell) + (_BUSY if _is_busy(figures, size, cell) else "")]
+        row += [f"{figures[f'{name}.build_s'].median:.1f}", f"{cpu:.1f}", f"{cpu * 1000 / size:.3f}", f"{grown:.1f}"]
+        row += [f"{figures[f'{name}.everybody.ef{0 if flat else width}.recall'].median:.3f}" for width in wide]
+        sheet.rows.append([*row, f"{figures[f'{name}.everybody.ef{0 if flat else shown}.p50_ms'].median:.2f}"])
     return sheet
 
 

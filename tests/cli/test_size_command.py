@@ -128,7 +128,8 @@ async def test_being_told_to_end_counts_as_ctrl_c_and_leaves_nothing_on_the_serv
         path = config(tmp_path, server.settings())
         connection = await Connection.open(server.settings())
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "memrouter", "size", "-n", "200000", "-c", path, "--measure", "--index", "flat"),
+            *("sh", "-c", "trap '' INT; exec \"$@\"", "sh", sys.executable, "-m", "memrouter"),  # as in the background
+            *("size", "-n", "200000", "-c", path, "--measure", "--index", "flat"),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

@@ -126,3 +126,15 @@ def test_headers_that_say_who_is_calling_are_private() -> None:
     named = AuthSettings(user_header="X-User")
     assert named.private_headers == {"x-user", "x-authz-user-groups", "x-authz-project-id"}
     assert "authorization" in AuthSettings(mode="jwt").private_headers
+
+
+@pytest.mark.parametrize("host", ["memrouter.example.org", "localhost", "10.0.0.1", "::1", "a" * 63])
+def test_names_and_addresses_of_the_router_are_taken(host: str) -> None:
+    assert keys(auth={"allowed_hosts": [host]}) == []
+
+
+@pytest.mark.parametrize(
+    "host", ["", "http://a.example", "a.example:8888", "a/b", "A.example", "a..b", "*", "[::1]", "a" * 64]
+)
+def test_names_that_no_browser_asks_for_are_refused(host: str) -> None:
+    assert keys(auth={"allowed_hosts": ["ok.example", host]}) == ["auth.allowed_hosts[1]"]

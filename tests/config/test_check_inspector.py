@@ -1,4 +1,4 @@
-"""Settings of the inspector that would shut out everybody, or nobody."""
+"""Settings of the inspector that would shut out nobody."""
 
 import pytest
 
@@ -9,18 +9,6 @@ from memrouter.config.settings import Settings
 def findings(**sections: object) -> list[str]:
     settings = Settings.model_validate({"global": sections})
     return [f"{finding.path[-1]}" for finding in check_settings(settings) if "inspector" in finding.path]
-
-
-@pytest.mark.parametrize("host", ["memrouter.example.org", "localhost", "10.0.0.1", "::1", "a" * 63])
-def test_names_and_addresses_are_taken(host: str) -> None:
-    assert findings(inspector={"allowed_hosts": [host]}) == []
-
-
-@pytest.mark.parametrize(
-    "host", ["", "http://a.example", "a.example:8888", "a/b", "A.example", "a..b", "*", "[::1]", "a" * 64]
-)
-def test_what_no_browser_asks_for_is_refused(host: str) -> None:
-    assert findings(inspector={"allowed_hosts": ["ok.example", host]}) == ["1"]
 
 
 @pytest.mark.parametrize(("trusted", "refused"), [("0.0.0.0/0", True), ("::/0", True), ("10.0.0.0/8", False)])

@@ -292,7 +292,7 @@ async def test_another_name_that_leads_to_this_machine_is_refused(desk: Inspecte
     client = await connect(desk, x_authz_user_id="canary-anna")
     answer = await client.get("/ui/memories", headers={"host": host})
     assert answer.status_code == 403
-    assert "global.inspector.allowed_hosts" in answer.text
+    assert "global.auth.allowed_hosts" in answer.text
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8888", "[::1]:8888", "127.9.9.9"])
@@ -314,12 +314,22 @@ def test_a_proxy_that_speaks_as_browsers_never_do_is_seen() -> None:
 
 
 def test_further_names_can_be_allowed_and_other_machines_may_use_any() -> None:
-    door = Doorkeeper(InspectorSettings(allowed_hosts=("memrouter.example",)), auth=AuthSettings(), listener=Listener())
+    auth = AuthSettings(allowed_hosts=("memrouter.example",))
+    door = Doorkeeper(InspectorSettings(), auth=auth, listener=Listener())
     door.check_host(visit_from("127.0.0.1", "memrouter.example:8888"))
     door.check_host(visit_from("10.0.0.9", "whatever.example"))
     for peer in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
         with pytest.raises(Forbidden):
             door.check_host(visit_from(peer, "whatever.example"))
+
+
+def test_where_other_machines_may_sign_in_by_name_they_need_one_of_the_routers_names() -> None:
+    auth = AuthSettings(trusted_proxies=("10.0.0.0/8",), allowed_hosts=("memrouter.example",))
+    door = Doorkeeper(InspectorSettings(sign_in_by_name="trusted"), auth=auth, listener=Listener())
+    door.check_host(visit_from("10.0.0.9", "10.0.0.1:8888"))
+    door.check_host(visit_from("10.0.0.9", "memrouter.example:8888"))
+    with pytest.raises(Forbidden):
+        door.check_host(visit_from("10.0.0.9", "rebound.example:8888"))
 
 
 @pytest.mark.parametrize(

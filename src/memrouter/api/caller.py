@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection
 
 from memrouter.api.identity.advice import TRUSTS_BODY
 from memrouter.api.identity.authenticator import Authenticator, Client, RawHeaders
+from memrouter.api.identity.rebinding import OwnNames, RebindingGuard
 from memrouter.api.limits import CallerLimits, address_of
 from memrouter.config.auth import AuthSettings
 from memrouter.errors import Forbidden, InvalidRequest, NotFound, Unauthenticated
@@ -41,6 +42,8 @@ class Access:
         self._authenticator = authenticator
         self._settings = settings
         self._limits = limits if limits is not None and limits.are_set else None
+        believes_headers = settings.mode == "trusted_header"
+        self._guard = RebindingGuard(OwnNames(settings.allowed_hosts)) if believes_headers else None
 
     async def admit(self, connection: HTTPConnection, permission: Permission) -> Identity:
         """Return who is calling, if that may be.
@@ -60,7 +63,7 @@ class Access:
         Raises:
             InvalidRequest: Identity headers that cannot be right; ``param`` names the header.
             Unauthenticated: A credential is missing or wrong.
-            Forbidden: The caller claims to be somebody else.
+            Forbidden: The caller claims to be somebody else, or is a page whose name was made to lead here.
             RateLimited: The caller asks too often.
             Overloaded: Credentials cannot be checked now.
             StoreUnavailable: The store with the API keys cannot be asked.
@@ -68,6 +71,8 @@ class Access:
         headers: RawHeaders = connection.scope["headers"]
         client: Client = connection.scope.get("client")
         try:
+            if self._guard is not None:
+                self._guard.check(connection.scope)
             identity = await self._authenticator.identify(headers, client)
         except (Unauthenticated, Forbidden):
             self._count(connection, address_of(client))

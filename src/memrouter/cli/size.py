@@ -125,11 +125,20 @@ def _dimension(memory: MemorySettings, config: Path | None) -> int:
 
 
 async def _measure(settings: ValkeySettings, workload: Workload) -> Measured:
-    """Measure with a bar on the terminal; being told to end counts as Ctrl-C, so that the scratch keys go."""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    """Measure with a bar on the terminal; being told to end counts as Ctrl-C, so that the scratch keys go.
+
+    Raises:
+        KeyboardInterrupt: It was, and they are gone.
+    """
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
-        task = bars.add_task("filling the scratch index", total=workload.memories)
-        return await measure(
-            settings, workload, rng=random.Random(), on_progress=lambda count: bars.advance(task, count)
-        )
+        bar = bars.add_task("filling the scratch index", total=workload.memories)
+        try:
+            return await measure(
+                settings, workload, rng=random.Random(), on_progress=lambda count: bars.advance(bar, count)
+            )
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None

@@ -66,6 +66,9 @@ class AuthSettings(Section):
     project_header: str = "x-authz-project-id"
     trusted_proxies: tuple[str, ...] = LOOPBACK
     """Networks whose word about the user is believed; from elsewhere the headers are ignored."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Further names, without port, by which browsers may reach the router in the mode ``trusted_header``: those on its
+    own machine, and the inspector's. ``localhost`` and addresses always may."""
     operator_groups: tuple[str, ...] = ()
     """Groups whose members are operators, in the modes ``trusted_header`` and ``jwt``."""
     protect_metrics: bool = False

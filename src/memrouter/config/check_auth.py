@@ -1,5 +1,6 @@
 """Checks of ``global.auth`` and of which web pages may call: settings that together believe nobody, or too many."""
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -16,6 +17,9 @@ _ORIGIN = re.compile(
     r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._-]+(:[0-9]{1,5})?|[a-z][a-z0-9+.-]*://\[[0-9a-fA-F:]+\](:[0-9]{1,5})?"
 )
 
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*", re.ASCII)
+
 
 def check_auth(settings: Settings) -> Iterator[Finding]:
     """Yield what is wrong."""
@@ -25,6 +29,10 @@ def check_auth(settings: Settings) -> Iterator[Finding]:
     if auth.trust_body_user and auth.mode != "trusted_header":
         hint = "It is for development without a proxy; keys and tokens name the user."
         yield Finding((*_AUTH, "trust_body_user"), f"false with mode: {auth.mode}", hint=hint)
+    for index, host in enumerate(auth.allowed_hosts):
+        if not _is_host(host):
+            hint = "Without scheme, port and path, in lower case; an address of IPv6 without brackets."
+            yield Finding((*_AUTH, "allowed_hosts", index), "a name such as memrouter.example.org", hint=hint)
     yield from _check_operators(auth)
     yield from _check_origins(settings)
 
@@ -47,6 +55,14 @@ def _check_jwt(jwt: JwtSettings) -> Iterator[Finding]:
     if bool(secret) != all(shared) or (not secret and any(shared)):
         allowed = "HS256, HS384 and HS512 with a secret, and none of them without"
         yield Finding((*_JWT, "algorithms"), allowed, hint="A public key must never serve as a shared secret.")
+
+
+def _is_host(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return _NAME.fullmatch(text) is not None
+    return True
 
 
 def _is_url(text: str) -> bool:

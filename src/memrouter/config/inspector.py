@@ -13,7 +13,5 @@ class InspectorSettings(Section):
     sign_in_by_name: Literal["off", "loopback", "trusted"] = "loopback"
     """With ``mode: trusted_header``, where a browser may say whose memories it shows, as the user header would:
     ``loopback`` = on this machine and without a proxy between; ``trusted`` = from all ``trusted_proxies``."""
-    allowed_hosts: tuple[str, ...] = ()
-    """Further names, without port, by which browsers reach the listeners; those of this machine always may."""
     operators_may_read: bool = False
     """Whether operators may look at memories of others, each look being written to the audit log with a reason."""

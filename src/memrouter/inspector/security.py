@@ -1,12 +1,17 @@
 """What keeps other web pages, other names of this machine and other people's browsers out. Pure."""
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from memrouter.api.identity.advice import is_loopback
-from memrouter.api.identity.networks import TrustedNetworks, client_address
+from memrouter.api.identity.networks import TrustedNetworks
+from memrouter.api.identity.rebinding import (
+    OwnNames,
+    host_and_port,
+    host_not_allowed,
+    is_from_this_machine,
+    was_forwarded,
+)
 from memrouter.config.auth import AuthSettings
 from memrouter.config.inspector import InspectorSettings
 from memrouter.config.settings import Listener
@@ -29,8 +34,6 @@ HEADERS: Final[dict[str, str]] = {
 PRIVATE: Final = {"cache-control": "no-store"}
 """Headers of every answer that is about somebody."""
 
-_FORWARDED: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
-
 
 class Doorkeeper:
     """Tells what a request may claim by where it comes from.
@@ -46,8 +49,8 @@ class Doorkeeper:
         self._trusts_headers = auth.mode == "trusted_header"
         self._names_operators = bool(auth.operator_groups)
         self._networks = TrustedNetworks(auth.trusted_proxies)
-        self._names = frozenset(settings.allowed_hosts)
-        self._hosts = self._names | {listener.address.lower().strip("[]")}
+        self._allowed = frozenset(auth.allowed_hosts)
+        self._names = OwnNames(self._allowed | {listener.address.lower().strip("[]")})
 
     def believes_names(self, request: Request) -> bool:
         """Return whether a name that was given to the sign-in form is believed, as the user header would be."""
@@ -64,21 +67,14 @@ class Doorkeeper:
         return not self._names_operators and self.believes_names(request) and _is_at_this_machine(request)
 
     def check_host(self, request: Request) -> None:
-        """Refuse a page of another site whose name was made to lead to this machine (DNS rebinding).
+        """Refuse a page of another site whose name was made to lead here (DNS rebinding), where names are believed.
 
         Raises:
             Forbidden: The browser thinks that it talks to somebody else.
         """
-        if not (self._trusts_headers and _from_this_machine(request)):
-            return
-        host = _host_name(request.headers.get("host", ""))
-        if host not in self._hosts and not is_loopback(host):
-            raise Forbidden(
-                "the router does not answer to this name; open it as http://localhost or http://127.0.0.1 with its "
-                "port, or add the name to global.inspector.allowed_hosts",
-                code="host_not_allowed",
-                param="host",
-            )
+        near = is_from_this_machine(request.scope.get("client")) or self.believes_names(request)
+        if self._trusts_headers and near and not self._names.hold(_host_name(request.headers.get("host", ""))):
+            raise host_not_allowed()
 
     def check_origin(self, request: Request) -> None:
         """Refuse a form that a page of another site sent.
@@ -93,7 +89,7 @@ class Doorkeeper:
             origin = request.headers.get("origin", "").partition("://")[2].lower()
             # A proxy may have put another name into the Host header than the browser's.
             allowed = origin != "" and (
-                origin == request.headers.get("host", "").lower() or _host_name(origin) in self._names
+                origin == request.headers.get("host", "").lower() or _host_name(origin) in self._allowed
             )
         if not allowed:
             raise Forbidden("this form came from another page; go back and send it again", code="origin_not_allowed")
@@ -107,23 +103,9 @@ def is_secure(request: Request) -> bool:
     )
 
 
-def _from_this_machine(request: Request) -> bool:
-    address = client_address(request.scope.get("client"))
-    return address is not None and address.is_loopback
-
-
 def _is_at_this_machine(request: Request) -> bool:
-    return _from_this_machine(request) and not _was_forwarded(request)
-
-
-def _was_forwarded(request: Request) -> bool:
-    """Return whether a proxy stands between; browsers speak HTTP/1.1 and send none of these headers."""
-    return request.scope.get("http_version") == "1.0" or any(name in request.headers for name in _FORWARDED)
+    return is_from_this_machine(request.scope.get("client")) and not was_forwarded(request.scope)
 
 
 def _host_name(host: str) -> str:
-    """Return the name or address in a Host header, without port and brackets; empty where there is none."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return ""
+    return host_and_port(host)[0]

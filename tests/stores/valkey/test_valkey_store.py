@@ -412,6 +412,24 @@ async def test_at_maxmemory_writes_are_refused_whole_and_deletions_still_work() 
             await store.aclose()
 
 
+async def test_a_store_opens_on_a_server_at_maxmemory_to_read_and_to_remove() -> None:
+    async with ValkeyServer() as server:
+        store = await ValkeyStore.open(server.settings(), dimension=DIMENSION, embedding_model="m")
+        connection = await Connection.open(server.settings())
+        try:
+            await store.create([RecordFactory(store.capabilities).make()])
+            await connection.run(["CONFIG", "SET", "maxmemory", "1mb"])
+            later = await ValkeyStore.open(server.settings(), dimension=DIMENSION, embedding_model="m")
+            assert (await later.list(ALICE, ListQuery(limit=9, now=LATER))).total == 1
+            assert await later.delete(ALICE, EVERYTHING) == 1
+            with pytest.raises(StoreUnavailable, match="maxmemory"):
+                await later.check()
+            await later.aclose()
+        finally:
+            await connection.aclose()
+            await store.aclose()
+
+
 async def test_a_user_with_a_password_of_its_own_is_served() -> None:
     async with ValkeyServer() as server:
         administrator = await Connection.open(server.settings())

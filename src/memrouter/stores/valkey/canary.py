@@ -1,6 +1,7 @@
 """Proof that a memory which is written is also found: a write, a search and a delete on the real path."""
 
 import asyncio
+import logging
 import random
 from typing import Final
 
@@ -13,6 +14,8 @@ from memrouter.stores.valkey.errors import ServerRefused
 from memrouter.stores.valkey.index import SearchIndex
 from memrouter.stores.valkey.rows import NEVER
 from memrouter.stores.valkey.scripts import Arg, LuaScript
+
+logger = logging.getLogger(__name__)
 
 LIFETIME_MS: Final = 60_000
 """After this the server removes a canary itself, should its router have died."""
@@ -85,6 +88,19 @@ class Canary:
                 f"Valkey at {self._connection.place} still finds what was deleted through index "
                 f"{self._index.schema.name}; run: memrouter index rebuild"
             )
+
+    async def sing_unless_full(self) -> None:
+        """As ``sing``; a server at ``maxmemory`` is taken as it is, since it still reads, and must be able to remove.
+
+        Raises:
+            StoreUnavailable: As for ``sing``, but for a server that is full.
+        """
+        try:
+            await self.sing()
+        except ServerRefused as error:
+            if not error.full:
+                raise
+            logger.warning("%s; memories are read and removed until then", error)
 
     async def _seen(self, name: str, key: str, vector: Vector, *, wanted: bool) -> bool:
         """Return whether the index has the row, given time to come to the wanted answer."""

@@ -56,6 +56,11 @@ class ServerRefused(StoreUnavailable):
         return _UNKNOWN_COMMAND.search(self.reply) is not None
 
     @property
+    def full(self) -> bool:
+        """Return whether the server is at ``maxmemory``: it takes nothing new, and still reads and removes."""
+        return re.search(r"\bOOM\b", self.reply) is not None
+
+    @property
     def fenced(self) -> bool:
         """Return whether one of our own scripts refused the write; see ``Fence``."""
         return re.search(rf"\b{FENCED}\b", self.reply) is not None

@@ -119,7 +119,7 @@ class ValkeyStore:
             index = SearchIndex(connection, settings, dimension=dimension, embedding_model=embedding_model)
             state = await index.ensure()
             canary = Canary(connection, index, rng=rng or random.Random())
-            await canary.sing()
+            await canary.sing_unless_full()
         except BaseException:
             await connection.aclose()
             raise
