@@ -5,7 +5,7 @@ import random
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,8 @@ WRITERS = 8
 LOSSES = "what kill -9 loses of what was acknowledged"
 SOON, LATE = (0.3, 3.0), (1.0, 12.0)
 """Seconds from the first write to the kill: least and most; late where there are snapshots."""
+STILL_SECONDS = 0.05
+LEAST_AGE = 0.01
 
 
 @dataclass(slots=True)
@@ -44,6 +46,12 @@ class Losses:
     oldest: list[float] = field(default_factory=list)
     back: list[float] = field(default_factory=list)
 
+    @property
+    def written(self) -> int:
+        """Return how many memories were acknowledged in all, each counted once."""
+        kept = (before - gone for before, gone in zip(self.acknowledged, self.lost, strict=True))
+        return sum(self.acknowledged) - sum(list(kept)[:-1])
+
     def note(self, acknowledged: Mapping[str, float], kept: set[str], killed: float) -> None:
         """Count one kill.
 
@@ -58,18 +66,31 @@ class Losses:
         self.oldest.append(max(0.0, killed - min(missing)) if missing else 0.0)
 
 
-async def killed_servers(mode: Mode, kills: int, rng: random.Random) -> Losses:
-    """Kill the server of a mode again and again, each time while memories are written."""
+async def killed_servers(
+    mode: Mode, kills: int, rng: random.Random, *, after: tuple[float, float] | None = None
+) -> Losses:
+    """Kill the server of a mode again and again, each time while memories are written.
+
+    Args:
+        mode: How memories are kept.
+        kills: How often.
+        rng: Chooses the moments.
+        after: Seconds from the first write to a kill, least and most; None takes what fits the mode.
+    """
+    moments = after or (LATE if mode.snapshots else SOON)
     losses, memories = Losses(), Memories(rng.randrange(1_000_000), dimension=DIMENSION)
     alive: dict[str, float] = {}
     async with ValkeyServer(args=mode.args) as server, kept_busy(mode.busy):
         for _ in range(kills):
             store = await valkey_store(server.settings())
+            before = len(alive)
             writing = [asyncio.create_task(_write(store, memories, writer, alive)) for writer in range(WRITERS)]
-            await asyncio.sleep(rng.uniform(*(LATE if mode.snapshots else SOON)))
+            while len(alive) == before and not all(task.done() for task in writing):
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(rng.uniform(*moments))
             killed = asyncio.get_running_loop().time()
             await server.kill()
-            await asyncio.gather(*writing)
+            await _ended(writing)
             await store.aclose()
             begun = asyncio.get_running_loop().time()
             await up(server)
@@ -80,11 +101,20 @@ async def killed_servers(mode: Mode, kills: int, rng: random.Random) -> Losses:
             await store.aclose()
             losses.note(alive, kept, killed)
             alive = {memory_id: at for memory_id, at in alive.items() if memory_id in kept}
+        await server.stop()  # takes a snapshot's process with it, which would go on writing into the folder
     return losses
 
 
+async def _ended(writing: Sequence[asyncio.Task[None]]) -> None:
+    """Let writers take in what the server has still said, and end them: their client would wait for its return."""
+    await asyncio.sleep(STILL_SECONDS)
+    for task in writing:
+        task.cancel()
+    await asyncio.gather(*writing, return_exceptions=True)
+
+
 async def _write(store: MemoryStore, memories: Memories, writer: int, acknowledged: dict[str, float]) -> None:
-    """Write memories one after the other until the server is gone."""
+    """Write memories one after the other until cancelled, or the server is gone."""
     loop = asyncio.get_running_loop()
     while True:
         (record,) = memories.of(f"user{writer}", 1)
@@ -147,8 +177,8 @@ def tell_losses(found: Mapping[str, tuple[str, Losses]], report: Report, console
         report.figures[f"{key}.kill.oldest_s"] = Spread.of(losses.oldest)
         report.figures[f"{key}.kill.back_s"] = Spread.of(losses.back)
         sheet.rows.append((
-            name, str(len(losses.lost)), f"{_written(losses):,}", f"{sum(losses.lost):,}", f"{max(losses.lost):,}",
-            f"{max(losses.oldest):.2f}" if any(losses.lost) else "", f"{np.median(losses.back):.2f}",
+            name, str(len(losses.lost)), f"{losses.written:,}", f"{sum(losses.lost):,}", f"{max(losses.lost):,}",
+            _age(max(losses.oldest)) if any(losses.lost) else "", f"{np.median(losses.back):.2f}",
         ))  # fmt: skip
     sheet.note = (
         f"{WRITERS} writers on Valkey, one on SQLite, through memrouter's store; killed {SOON[0]:g} to {SOON[1]:g} s "
@@ -158,9 +188,5 @@ def tell_losses(found: Mapping[str, tuple[str, Losses]], report: Report, console
     report.add(sheet, console)
 
 
-def _written(losses: Losses) -> int:
-    """Return how many memories were acknowledged in all, each counted once."""
-    return losses.acknowledged[0] + sum(
-        now - (before - gone)
-        for before, gone, now in zip(losses.acknowledged, losses.lost, losses.acknowledged[1:], strict=False)
-    )
+def _age(seconds: float) -> str:
+    return f"{seconds:.2f}" if seconds >= LEAST_AGE else f"< {LEAST_AGE}"

@@ -180,12 +180,20 @@ class Bench:
         return before
 
 
-def through(store: ValkeyStore, questions: Sequence[Question], *, scan_limit: int) -> Block:
-    """Return the block that asks a store for the K nearest, or for all of a user up to the limit."""
+def through(store: ValkeyStore, questions: Sequence[Question], *, scan_limit: int, words: bool = False) -> Block:
+    """Return the block that asks a store for the K nearest, or for all of a user up to the limit.
+
+    Args:
+        store: Uses an index.
+        questions: Asked one after the other.
+        scan_limit: Largest user who is read whole.
+        words: Whether the newest memories with words of the question are asked for too, as a recall does.
+    """
 
     async def ask(sample: int) -> object:
         question = questions[sample % len(questions)]
-        query = StoreQuery(vector=question.vector, k=K, now=NOW, scan_limit=scan_limit)
+        sought = question.words if words else ()
+        query = StoreQuery(vector=question.vector, k=K, now=NOW, words=sought, scan_limit=scan_limit)
         return await store.search(Scope(f"user{question.user}"), query)
 
     return timed(ask)

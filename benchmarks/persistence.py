@@ -99,6 +99,7 @@ async def _stores(
     for mode in modes(chosen.snapshot_seconds):
         if not mode.busy:
             server = await stack.enter_async_context(ValkeyServer(args=mode.args))
+            stack.push_async_callback(server.stop)  # takes a snapshot's process with it
             store: MemoryStore = await valkey_store(server.settings())
             stack.push_async_callback(store.aclose)
             found.append((mode.key, mode.name, store))
@@ -153,8 +154,8 @@ def in_order(sheets: Sequence[Sheet]) -> list[Sheet]:
 
 async def run(chosen: argparse.Namespace, console: Console) -> Report:
     """Measure and print everything that was chosen."""
-    names = ("rounds", "samples", "kills", "snapshot_seconds", "memories", "restarts", "only")
-    report = Report("persistence", "Persistence", parameters(chosen, names))
+    names = ("rounds", "samples", "kills", "snapshot_seconds", "memories", "restarts")
+    report = Report("persistence", "Figures", parameters(chosen, names))
     if chosen.resume:
         taken_up(chosen, report)
     parts: dict[str, Callable[[argparse.Namespace, Report, Console], Awaitable[None]]] = {

@@ -33,10 +33,12 @@ class Question:
     Attributes:
         user: Whose memory it is about.
         vector: Of the question.
+        words: In it, but for the shortest.
     """
 
     user: int
     vector: Vector
+    words: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -108,7 +110,10 @@ class Population:
         found = await self._embedder.embed(texts)
         vectors = np.zeros((number, self.vectors.shape[1]), dtype=np.float32)
         vectors[:, : found.shape[1]] = found
-        return [Question(user, vector) for user, vector in zip(chosen, vectors, strict=True)]
+        return [
+            Question(user, vector, tuple(word for word in text.lower().strip("?").split() if len(word) >= _LEAST_WORD))
+            for user, vector, text in zip(chosen, vectors, texts, strict=True)
+        ]
 
     def rows(self, user: int) -> slice:
         """Return the rows of a user."""

@@ -24,6 +24,7 @@ from memrouter.testing.valkey import ValkeyServer, serving
 PER_USER = 100
 USERS_AT_ONCE = 10
 WRITERS = 4
+QUIET_WRITES = 500
 MB = 2**20
 _SIZE = re.compile(r"(?P<key>\w+)\.s(?P<size>\d+)\.back_s")
 DISK = "on disk, and back after kill -9"
@@ -98,7 +99,7 @@ async def _compacted(
 ) -> None:
     """Make the files anew; note the memory that the fork took, the disk it took, and how writes fared meanwhile."""
     before, after = folder_bytes(folder), asyncio.Event()
-    quiet = await _writes(store, made, seconds=2.0)
+    quiet = await _writes(store, made, number_of=QUIET_WRITES)
     writing = [asyncio.create_task(_writes(store, made, until=after)) for _ in range(WRITERS)]
     begun, most = time.perf_counter(), before
     await connection.run([way.compact])
@@ -123,12 +124,11 @@ async def _compacted(
 
 
 async def _writes(
-    store: MemoryStore, made: Memories, *, seconds: float = 0.0, until: asyncio.Event | None = None
+    store: MemoryStore, made: Memories, *, number_of: int = 0, until: asyncio.Event | None = None
 ) -> list[float]:
-    """Write single memories for a time, or until something is over, and return the seconds that each took."""
+    """Write some single memories, or until something is over, and return the seconds that each took."""
     found: list[float] = []
-    begun = time.perf_counter()
-    while not found or (time.perf_counter() - begun < seconds if until is None else not until.is_set()):
+    while len(found) < max(1, number_of) or not (until is None or until.is_set()):
         at = time.perf_counter()
         await store.create(made.of("writer", 1))
         found.append(time.perf_counter() - at)

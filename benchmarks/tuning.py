@@ -20,7 +20,7 @@ from benchmarks.report import Report
 from benchmarks.running import finish
 from benchmarks.sampling import Block, Case, Spread, measure
 from benchmarks.tuning_pictures import draw
-from benchmarks.tuning_tables import sheets
+from benchmarks.tuning_tables import sheets, sizes
 from memrouter.stores.factory import open_store
 from memrouter.stores.query import MergeMode
 from memrouter.stores.valkey.connection import Connection
@@ -108,7 +108,9 @@ class Tuning:
         if not cell.m:
             for size, questions in self._questions.items():
                 whole = through(store, questions, scan_limit=WHOLE_LIMIT)
+                worded = through(store, questions, scan_limit=0, words=True)
                 cases.append(_case(f"whole{size}", whole))
+                cases.append(_case(f"worded{size}", worded))
                 cases.append(_case(f"nearest{size}", through(store, questions, scan_limit=0)))
         return cases
 
@@ -165,8 +167,8 @@ async def one_size(memories: int, chosen: argparse.Namespace, report: Report, co
     if not wanted and not missing(memories, [FLAT], report):
         return
     population = await Population.make(memories, chosen.dimension)
-    sizes = sorted(set(population.sizes))
-    questions = {size: await population.questions(size, chosen.questions) for size in sizes}
+    users = sorted(set(population.sizes))
+    questions = {size: await population.questions(size, chosen.questions) for size in users}
     async with backend("valkey") as server:
         report.versions["valkey"] = server.version
         console.print(f"{memories:,} memories: filling")
@@ -200,27 +202,34 @@ def told(report: Report, chosen: argparse.Namespace) -> None:
     report.write(chosen.output)
 
 
-def taken_up(chosen: argparse.Namespace, report: Report) -> None:
-    """Take the figures of an earlier run.
+def earlier(chosen: argparse.Namespace) -> dict[str, Spread]:
+    """Return the figures of an earlier run.
 
     Raises:
         SystemExit: It was made with other options.
     """
     file = chosen.output / "tuning.json"
     if not file.exists():
-        return
+        return {}
     content = json.loads(file.read_text(encoding="utf-8"))
     other = [name for name in MUST_FIT if content["parameters"][name] != getattr(chosen, name)]
     if other:
         raise SystemExit(f"{file.name} was made with another choice of {', '.join(other)}; leave out --resume")
-    report.figures.update({name: Spread(**spread) for name, spread in content["figures"].items()})
+    return {name: Spread(**spread) for name, spread in content["figures"].items()}
+
+
+def begun(chosen: argparse.Namespace) -> Report:
+    """Return a report, with what an earlier run has found where that is taken up."""
+    figures = earlier(chosen) if chosen.resume else {}
+    told_of = {"sizes": sorted({*sizes(figures), *chosen.sizes})}
+    report = Report("tuning", "Figures", parameters(chosen, NAMES) | told_of)
+    report.figures.update(figures)
+    return report
 
 
 async def run(chosen: argparse.Namespace, console: Console) -> Report:
     """Measure and print everything."""
-    report = Report("tuning", "Tuning", parameters(chosen, NAMES))
-    if chosen.resume:
-        taken_up(chosen, report)
+    report = begun(chosen)
     for memories in chosen.sizes:
         await one_size(memories, chosen, report, console)
     told(report, chosen)

@@ -10,6 +10,8 @@ from benchmarks.tuning_tables import cells, label, settings_of, sizes, widths
 Figures = Mapping[str, Spread]
 
 INK = "#808a94"
+COLOUR = {0: "#808a94", 8: "#3b82f6", 16: "#d9822b", 32: "#22a06b", 64: "#c2449a"}
+"""By M, the same in every panel; others take their turn."""
 COLOURS = ("#3b82f6", "#d9822b", "#22a06b", "#c2449a", "#8a6df0", "#b0a02a")
 
 
@@ -52,8 +54,9 @@ def _recall(axis: Any, figures: Figures, size: int) -> None:
         name, wide = f"s{size}.{cell}.everybody", widths(figures) if links else [0]
         times = [figures[f"{name}.ef{width}.p50_ms"].median for width in wide]
         shares = [figures[f"{name}.ef{width}.recall"].median for width in wide]
-        axis.plot(times, shares, marker="o", linestyle="-" if links else "", label=label(cell))
+        axis.plot(times, shares, marker="o", color=COLOUR.get(links), linestyle="-" if links else "", label=label(cell))
     axis.set(xlabel="p50, ms", ylabel="recall@10", xscale="log")
+    _plain(axis.xaxis)
     axis.legend(fontsize=8)
 
 
@@ -61,13 +64,16 @@ def _build(axis: Any, figures: Figures, size: int) -> None:
     for links, group in _by_links(cells(figures, size)).items():
         cost = [figures[f"s{size}.{cell}.build_cpu_s"].median * 1000 / size for cell in group]
         if links:
-            axis.plot([settings_of(cell)[1] for cell in group], cost, marker="o", label=f"M {links}")
+            axis.plot(
+                [settings_of(cell)[1] for cell in group], cost, marker="o", color=COLOUR.get(links), label=f"M {links}"
+            )
         else:
             axis.axhline(cost[0], color=INK, linestyle="--", label="FLAT")
     axis.set(xlabel="EF_CONSTRUCTION", ylabel="server CPU, ms a memory", xscale="log", yscale="log")
     ticks = sorted({settings_of(cell)[1] for cell in cells(figures, size)} - {0})
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.minorticks_off()
+    _plain(axis.yaxis)
     axis.legend(fontsize=8)
 
 
@@ -79,8 +85,18 @@ def _user(axis: Any, figures: Figures, size: int) -> None:
         if heights:
             axis.plot(*zip(*heights, strict=True), marker="os"[place], linestyle="", label=title)
     axis.set(ylabel="p50, ms", yscale="log")
+    _plain(axis.yaxis)
     axis.set_xticks(range(len(chosen)), [label(cell) for cell in chosen], rotation=90, fontsize=7)
     axis.legend(fontsize=8)
+
+
+def _plain(axis: Any) -> None:
+    """Have a logarithmic axis show plain numbers."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def _by_links(chosen: Sequence[str]) -> dict[int, list[str]]:

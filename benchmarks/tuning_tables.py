@@ -100,16 +100,22 @@ def _user(figures: Figures, size: int, chosen: Sequence[str], user: int, note: s
 
 
 def _whole(figures: Figures, size: int, users: Iterable[int]) -> Sheet:
-    columns = ("memories of the user", "read whole: p50 ms", "p99 ms", "10 nearest: p50 ms", "p99 ms")
-    sheet = Sheet(f"{size:,} memories: a user read whole, or only the nearest (FLAT)", columns)
+    keys = {"whole": "read whole", "worded": "10 nearest, and those with words", "nearest": "10 nearest"}
+    columns = [
+        "memories of the user",
+        *(f"{name}: {share}" for name in keys.values() for share in ("p50 ms", "p99 ms")),
+    ]
+    sheet = Sheet(f"{size:,} memories: a user read whole, or only what is near (FLAT)", columns)
     for user in sorted(users):
-        row = [*_times(figures, f"s{size}.whole{user}"), *_times(figures, f"s{size}.nearest{user}")]
-        sheet.rows.append((f"{user:,}", *row))
+        cells_of = [_times(figures, f"s{size}.{key}{user}") for key in keys]
+        sheet.rows.append((f"{user:,}", *(cell for pair in cells_of for cell in pair)))
+    sheet.note = "Through memrouter's store, with nothing held from before."
     return sheet
 
 
 def _times(figures: Figures, name: str) -> list[str]:
-    return [f"{figures[f'{name}.{share}_ms'].median:.2f}" for share in ("p50", "p99")]
+    found = [figures.get(f"{name}.{share}_ms") for share in ("p50", "p99")]
+    return ["" if spread is None else f"{spread.median:.2f}" for spread in found]
 
 
 def _is_busy(figures: Figures, size: int, cell: str) -> bool:

@@ -1,6 +1,7 @@
 """Shared by all tests: how hypothesis runs, and which warnings are none of ours."""
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import PurePath
 from typing import Any
@@ -22,8 +23,13 @@ settings.load_profile("memrouter")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let hypothesis look at every imported module: some of the Valkey client's warn when they are looked at."""
+    """Let hypothesis look at every imported module: some of the Valkey client's warn when they are looked at.
+
+    Programs that tests start hear of Ctrl-C, also where a script runs the tests in its background, which ignores it.
+    """
     config.addinivalue_line("filterwarnings", "ignore:Importing from 'glide:DeprecationWarning")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # the benchmarks are no part of the installed package
 TINY = {
     "embedding": ("--samples", "6", "--batches", "1", "3"),
-    "startup": ("--stores", "sqlite"),
+    "startup": ("--stores", "sqlite", "--no-peers"),
     "overhead": (
         *("--clients", "1", "2", "--stream-clients", "2", "--seconds", "0.05"),
         *("--arms", "direct", "sqlite", "--users", "2"),

@@ -10,7 +10,6 @@ import pytest
 from benchmarks.index_cells import Bench, Cell, K, keys_of
 from benchmarks.page import BEGIN, END, GUIDES, pages, with_figures
 from benchmarks.populations import BETWEEN, LARGE, USUAL, Population, Question, memory_id, row_of, user_sizes
-from benchmarks.report import Report
 from benchmarks.sampling import Spread
 from benchmarks.tuning_tables import cells, sheets, sizes, widths
 
@@ -72,8 +71,7 @@ def test_a_run_draws_its_pictures_and_fills_its_tables(measured: Path) -> None:
 
 
 def test_a_finished_cell_is_not_measured_again(measured: Path) -> None:
-    report = Report("tuning", "Tuning", {})
-    tuning.taken_up(chosen(measured), report)
+    report = tuning.begun(chosen(measured, "--resume"))
     assert tuning.missing(300, [Cell(4, 20)], report) == []
     assert tuning.missing(300, [Cell(4, 20), Cell(8, 20)], report) == [Cell(8, 20)]
     assert tuning.missing(400, [Cell(4, 20)], report) == [Cell(4, 20)]
@@ -81,7 +79,11 @@ def test_a_finished_cell_is_not_measured_again(measured: Path) -> None:
 
 def test_a_run_with_other_questions_is_not_taken_up(measured: Path) -> None:
     with pytest.raises(SystemExit, match="questions"):
-        tuning.taken_up(chosen(measured, "--questions", "11"), Report("tuning", "Tuning", {}))
+        tuning.begun(chosen(measured, "--resume", "--questions", "11"))
+
+
+def test_a_run_that_is_not_taken_up_begins_with_nothing(measured: Path) -> None:
+    assert tuning.begun(chosen(measured)).figures == {}
 
 
 def test_cells_with_the_same_links_are_measured_together() -> None:

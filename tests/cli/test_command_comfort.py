@@ -52,15 +52,14 @@ def in_bash(script: str, **env: str) -> str:
     return done.stdout
 
 
-def completed(*words: str) -> list[str]:
-    typed = " ".join(f"'{word}'" for word in words)
-    script = f"""
-        source <(_MEMROUTER_COMPLETE=source_bash memrouter)
-        COMP_WORDS=(memrouter {typed}); COMP_CWORD={len(words)}
-        complete -p memrouter >/dev/null && _memrouter_completion memrouter
-        printf '%s\\n' "${{COMPREPLY[@]}}"
-    """
-    return in_bash(script).split()
+def completed(*lines: tuple[str, ...]) -> list[set[str]]:
+    """Return what bash offers at the end of each of some command lines."""
+    script = "source <(_MEMROUTER_COMPLETE=source_bash memrouter)\ncomplete -p memrouter >/dev/null || exit\n"
+    for words in lines:
+        typed = " ".join(f"'{word}'" for word in words)
+        script += f"COMP_WORDS=(memrouter {typed}); COMP_CWORD={len(words)}; _memrouter_completion memrouter\n"
+        script += 'echo "${COMPREPLY[@]}"\n'
+    return [set(line.split()) for line in in_bash(script).splitlines()]
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -70,10 +69,12 @@ def test_every_command_speaks_json_or_says_why_not(name: str) -> None:
 
 
 def test_bash_completes_commands_of_groups_and_options() -> None:
-    assert {"memory", "mcp", "migrate"} <= set(completed("m"))
-    assert completed("memory", "sup") == ["supersede"]
-    assert "--keep-projects" in completed("import", "--k")
-    assert set(completed("import", "--from", "")) == {"mem0", "redis-ams"}
+    lines = (("m",), ("memory", "sup"), ("import", "--k"), ("import", "--from", ""))
+    of_commands, of_a_group, of_options, of_values = completed(*lines)
+    assert {"memory", "mcp", "migrate"} <= of_commands
+    assert of_a_group == {"supersede"}
+    assert "--keep-projects" in of_options
+    assert of_values == {"mem0", "redis-ams"}
 
 
 def test_output_into_a_file_has_no_colours_and_no_bars() -> None:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from memrouter.config.memory import MilvusSettings
-from memrouter.demo.processes import child
+from memrouter.demo.processes import server
 from memrouter.testing.upstream import Answer, ScriptedUpstream
 from memrouter.testing.valkey import free_port
 
@@ -100,24 +100,16 @@ async def running_router(
     words = [str(config) if word == CONFIG else word for word in command]
     whole = {"PATH": "/usr/bin:/bin", "HOME": str(folder), **NO_WAY_OUT, **env}
     url = f"http://127.0.0.1:{port}"
-
-    async def ready() -> bool:
-        async with httpx.AsyncClient() as client:
-            try:
-                return (await client.get(f"{url}/ready")).status_code == 200
-            except httpx.TransportError:
-                return False
-
     program = [sys.executable, "-m", *words, "--host", "127.0.0.1", "--port", str(port)]
-    async with child(program, ready=ready, log=folder / "log", env=whole) as process:
+    async with server(program, ready_url=f"{url}/ready", log=folder / "log", env=whole) as process:
         yield Router(url, config, whole)
     assert process.returncode == 0, (folder / "log").read_text()
 
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[ScriptedUpstream]:
-    async with ScriptedUpstream(lambda _: Answer.completion("Noted, Miso it is.")) as server:
-        yield server
+    async with ScriptedUpstream(lambda _: Answer.completion("Noted, Miso it is.")) as running:
+        yield running
 
 
 async def test_the_image_serves_with_its_own_configuration(tmp_path: Path, upstream: ScriptedUpstream) -> None:

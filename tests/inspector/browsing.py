@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from memrouter.inspector.session import COOKIE, Session
 
@@ -70,6 +70,7 @@ async def real_browser() -> AsyncIterator[Browser]:
     if program is None:
         pytest.fail("the inspector is tested in Chromium, which is not installed; run: apt-get install chromium")
     async with async_playwright() as playwright:
+        expect.set_options(timeout=30_000)  # as long as every other wait: the machine may be busy with other tests
         browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         await browser.close()
@@ -95,7 +96,6 @@ async def guests(browser: Browser, router: Router, new_user: Callable[[], str]) 
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if colours == "dark" else "light",
         )
-        context.set_default_timeout(10_000)
         contexts.append(context)
         guest = Guest(await context.new_page(), router.url, router.caller(user or new_user()))
         seen.append(guest)

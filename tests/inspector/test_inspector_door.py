@@ -152,7 +152,7 @@ async def test_a_name_is_believed_from_trusted_proxies_only_where_that_is_config
     async with inspected(
         tmp_path,
         listener=Listener(address=EVERYWHERE),
-        auth={"trusted_proxies": ["192.0.2.0/24"]},
+        auth={"trusted_proxies": ["192.0.2.0/24"], "allowed_hosts": ["memrouter.example"]},
         inspector={"enabled": True, "sign_in_by_name": "trusted"},
     ) as opened:
         inside = await connect(opened, peer="192.0.2.7", host="memrouter.example")
@@ -273,15 +273,37 @@ async def test_two_cookies_of_the_name_are_no_session(desk: Inspected, connect: 
 
 async def test_an_address_takes_its_own_methods_only(desk: Inspected, connect: Connect) -> None:
     client = await connect(desk, x_authz_user_id="canary-anna")
-    assert (await client.get("/ui/memory/pin")).status_code == 405
-    assert (await client.post("/ui/memories", headers=SAME_ORIGIN)).status_code == 405
-    assert (await client.delete("/ui/memories")).status_code == 405
+    for method, path, allowed in (
+        ("GET", "/ui/memory/pin", "POST"),
+        ("POST", "/ui/memories", "GET, HEAD"),
+        ("DELETE", "/ui/memories", "GET, HEAD"),
+        ("OPTIONS", "/ui/memories/add", "GET, HEAD, POST"),
+    ):
+        answer = await client.request(method, path, headers=SAME_ORIGIN)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
     assert (await client.head("/ui/memories")).status_code == 200
 
 
 async def test_a_form_over_the_limit_is_refused(desk: Inspected, connect: Connect) -> None:
     client = await connect(desk, x_authz_user_id="canary-anna")
     assert (await send(client, "/ui/memories/add", content="x" * 400_000)).status_code == 413
+
+
+@pytest.mark.parametrize("charset", ["punycode", "undefined", "hex", "utf-16", "no-such"])
+async def test_a_form_in_whatever_character_set_is_refused_and_not_a_failure(
+    desk: Inspected, connect: Connect, charset: str
+) -> None:
+    client = await connect(desk, x_authz_user_id="canary-anna")
+    token = token_of(await client.get("/ui/data"))
+    body = f'--x\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{token}\r\n--x--\r\n'
+    kind = f"multipart/form-data; boundary=x; charset={charset}"
+    answer = await client.post("/ui/data/import", content=body, headers={**SAME_ORIGIN, "content-type": kind})
+    assert answer.status_code in (400, 403)
+
+
+async def test_a_search_for_a_character_that_no_text_holds_shows_everything(desk: Inspected, connect: Connect) -> None:
+    client = await connect(desk, x_authz_user_id="canary-anna")
+    assert (await client.get("/ui/memories", params={"q": "\0"})).status_code == 200
 
 
 # Where a browser thinks that it is

@@ -34,8 +34,9 @@ async def open_memory(guest: Guest, text: str) -> None:
     await expect(guest.page.locator("h1")).to_have_text("Memory")
 
 
-async def notice(page: Page) -> str:
-    return await page.locator(".notice[role=status]").inner_text()
+async def noticed(page: Page, words: str) -> None:
+    """Wait for a page that says what was done."""
+    await expect(page.locator(".notice[role=status]")).to_contain_text(words)
 
 
 async def test_signing_in_leads_to_the_page_that_was_asked_for(guest: OpenGuest) -> None:
@@ -52,7 +53,7 @@ async def test_signing_out_ends_the_session_in_this_browser(guest: OpenGuest) ->
     await anna.open("/ui/data")
     await anna.page.get_by_role("button", name="Sign out").click()
     await anna.page.wait_for_url("**/ui/sign-in*")
-    assert await notice(anna.page) == "You are signed out on this browser."
+    await noticed(anna.page, "You are signed out on this browser.")
     assert await anna.open("/ui/memories") == 401
 
 
@@ -99,7 +100,7 @@ async def test_filters_work_without_a_reload_and_stand_in_the_address(guest: Ope
     await anna.page.get_by_label("Type").select_option("")
     await anna.page.get_by_label("Only pinned").check()
     await expect(anna.page.locator(".memory-text")).to_have_text(["My sister is called Ruth"])
-    assert "pinned=1" in anna.page.url
+    await anna.page.wait_for_url("**pinned=1*")
     await anna.page.reload()
     assert await anna.texts() == ["My sister is called Ruth"]
 
@@ -112,10 +113,10 @@ async def test_editing_pinning_and_the_history_of_it(guest: OpenGuest) -> None:
     await anna.page.get_by_label("Text").fill("I live in Hamburg\nnear the harbour")
     await anna.page.get_by_label("Importance").fill("0.8")
     await anna.page.get_by_role("button", name="Save").click()
-    assert await notice(anna.page) == "Saved."
+    await noticed(anna.page, "Saved.")
     await expect(anna.page.locator(".quote .long-text")).to_have_text("I live in Hamburg near the harbour")
     await anna.page.get_by_role("button", name="Pin").click()
-    assert (await notice(anna.page)).startswith("Pinned")
+    await noticed(anna.page, "Pinned")
     await expect(anna.page.locator(".trail strong")).to_have_text(["Created", "Edited", "Pinned"])
     [kept] = await anna.caller.memories()
     assert (kept["content"], kept["importance"], kept["pinned"]) == ("I live in Hamburg\nnear the harbour", 0.8, True)
@@ -131,6 +132,7 @@ async def test_an_edit_over_a_change_of_somebody_else_is_not_made_unasked(guest:
     await expect(anna.page.get_by_role("alert")).to_contain_text("was changed meanwhile")
     assert [kept["content"] for kept in await anna.caller.memories()] == ["My office is on floor three"]
     await anna.page.get_by_role("button", name="Save").click()
+    await noticed(anna.page, "Saved.")
     assert [kept["content"] for kept in await anna.caller.memories()] == ["My office is on floor four"]
 
 
@@ -142,7 +144,7 @@ async def test_a_text_that_must_not_be_kept_is_refused_with_what_was_typed(guest
     await expect(anna.page.get_by_role("alert")).to_contain_text("content")
     await anna.page.get_by_label("Text").fill("I read before going to sleep")
     await anna.page.get_by_role("button", name="Add").click()
-    assert await notice(anna.page) == "Added."
+    await noticed(anna.page, "Added.")
 
 
 async def test_replacing_keeps_the_old_one_until_it_is_undone(guest: OpenGuest) -> None:
@@ -152,12 +154,12 @@ async def test_replacing_keeps_the_old_one_until_it_is_undone(guest: OpenGuest) 
     await anna.page.get_by_role("link", name="Replace").click()
     await anna.page.get_by_label("What is right now").fill("I work at a library")
     await anna.page.get_by_role("button", name="Replace").click()
-    assert (await notice(anna.page)).startswith("Replaced")
+    await noticed(anna.page, "Replaced")
     await anna.open("/ui/memories?state=replaced")
     assert await anna.texts() == ["I work at a bakery"]
     await anna.page.get_by_role("link", name="I work at a bakery").click()
     await anna.page.get_by_role("button", name="Undo the replacement").click()
-    assert (await notice(anna.page)).startswith("Undone")
+    await noticed(anna.page, "Undone")
     await anna.open("/ui/memories")
     assert await anna.texts() == ["I work at a bakery"]
 
@@ -170,7 +172,7 @@ async def test_deleting_asks_first(guest: OpenGuest) -> None:
     await expect(anna.page.locator("h1")).to_have_text("Delete this memory?")
     assert len(await anna.caller.memories()) == 1
     await anna.page.get_by_role("button", name="Delete for good").click()
-    assert await notice(anna.page) == "Deleted for good."
+    await noticed(anna.page, "Deleted for good.")
     assert await anna.caller.memories() == []
 
 
@@ -182,7 +184,7 @@ async def test_quarantine_can_be_released_and_deleted(guest: OpenGuest) -> None:
     await anna.open("/ui/quarantine")
     assert len(await anna.texts()) == 2
     await anna.page.get_by_role("button", name="Release").first.click()
-    assert (await notice(anna.page)).startswith("Released")
+    await noticed(anna.page, "Released")
     await anna.open("/ui/quarantine")
     await anna.page.get_by_role("link", name="Delete").click()
     await anna.page.get_by_role("button", name="Delete for good").click()
@@ -207,7 +209,7 @@ async def test_an_export_is_downloaded_and_brought_in_again(guest: OpenGuest, tm
     await ben.page.get_by_label("File of an export").set_input_files(file)
     await ben.page.get_by_label("make it mine").check()
     await ben.page.get_by_role("button", name="Import").click()
-    assert "1 added" in await notice(ben.page)
+    await noticed(ben.page, "1 added")
     await ben.open("/ui/memories")
     assert await ben.texts() == ["I collect stamps from Iceland"]
 
@@ -262,13 +264,14 @@ async def test_everything_works_from_the_keyboard_alone(guest: OpenGuest) -> Non
     page = anna.page
     await anna.open("/ui/memories")
     await page.keyboard.press("Tab")
-    assert await page.evaluate("document.activeElement.textContent") == "Skip to content"
+    await expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     await page.keyboard.press("Enter")
-    assert await page.evaluate("document.activeElement.id") == "main"
+    await expect(page.locator("#main")).to_be_focused()
     await page.keyboard.press("/")
-    assert await page.evaluate("document.activeElement.id") == "q"
+    await expect(page.locator("#q")).to_be_focused()
     await page.keyboard.type("oolong")
     await page.get_by_label("Compare by").select_option("words")
+    await page.wait_for_url("**by=words*")  # the answer to the last change stands in the address
     await expect(page.locator(".memory-text")).to_have_text(["My favourite tea is oolong"])
     await page.locator(".memory-link").focus()
     outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
@@ -291,14 +294,14 @@ async def test_everything_works_without_script(guest: OpenGuest) -> None:
     await anna.page.get_by_text("Filter").click()
     await anna.page.get_by_label("Type").select_option("procedural")
     await anna.page.get_by_role("button", name="Search").click()
-    assert await anna.texts() == ["I swim on Thursdays"]
+    await expect(anna.page.locator(".memory-text")).to_have_text(["I swim on Thursdays"])
     await anna.open(f"/ui/memory/replace?id={memory['id']}")
     await anna.page.get_by_label("What is right now").fill("I swim on Fridays")
     await anna.page.get_by_role("button", name="Replace").click()
     await anna.page.get_by_role("button", name="Undo the replacement").click()
     await anna.page.get_by_role("link", name="Delete").click()
     await anna.page.get_by_role("button", name="Delete for good").click()
-    assert await notice(anna.page) == "Deleted for good."
+    await noticed(anna.page, "Deleted for good.")
     await anna.open("/ui/why?q=When+do+I+ski%3F")
     await expect(anna.page.locator("section[aria-labelledby=injected] .memory-text")).to_have_count(1)
 
@@ -308,10 +311,10 @@ async def test_colours_follow_the_system_until_one_chooses(guest: OpenGuest) -> 
     await anna.open("/ui/data")
     background = "getComputedStyle(document.body).backgroundColor"
     dark = await anna.page.evaluate(background)
-    button = anna.page.locator("form.theme button")
-    await button.click()  # auto to dark
-    assert await anna.page.evaluate(background) == dark
-    await button.click()  # dark to light
-    assert await anna.page.evaluate(background) != dark
+    for choice, after in (("dark", "light"), ("light", "auto")):
+        await anna.page.get_by_role("button", name=f"Switch to {choice}").click()
+        await expect(anna.page.get_by_role("button", name=f"Switch to {after}")).to_be_visible()
+        await anna.page.wait_for_load_state()
+        assert (await anna.page.evaluate(background) == dark) is (choice == "dark")
     await anna.open("/ui/data")
     assert await anna.page.evaluate(background) != dark

@@ -4,6 +4,7 @@ import io
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,9 +15,13 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memrouter.api.identity.api_key import ApiKey, hash_secret, new_secret, write_key
+from memrouter.api.identity.key_state import KeyState
+from memrouter.clock import SystemClock
 from memrouter.errors import InvalidRequest, StoreUnavailable
 from memrouter.inspector.operations.looks import Looks, check_reason, without_name
 from memrouter.models.memory import owner_key
+from memrouter.models.turn import Identity, Permission
 from memrouter.observability.logs import JsonFormatter, LogHandler
 from memrouter.stores.state import StateStore
 from memrouter.testing.clock import ManualClock
@@ -97,6 +102,24 @@ async def test_a_look_needs_a_reason(
     assert (answer.status_code, "bees" in answer.text) == (400, False)
     assert "say why" in answer.text
     assert looked_at(caplog) == []
+
+
+async def test_a_look_names_the_key_of_who_looks_whoever_that_says_to_be(
+    tmp_path: Path, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with operated(tmp_path, operators_may_read=True, auth={"mode": "api_key"}) as router:
+        assert router.runtime.state is not None
+        key_id, secret = new_secret(Random(11))
+        scopes = (Permission.MEMORY, Permission.OPERATOR)
+        key = ApiKey(id=key_id, sha256=hash_secret(secret), created=datetime.now(UTC), service=True, scopes=scopes)
+        await KeyState(router.runtime.state, clock=SystemClock()).add(key)
+        browser = await connect(router)
+        assert (await sign_in(browser, key=write_key(key_id, secret), user="somebody-else")).status_code == 303
+        with caplog.at_level(logging.INFO):
+            assert (await look(browser, "anna")).status_code == 200
+        (line,) = looked_at(caplog)
+        assert (line["operator"], line["operator_key"]) == (owner_key("somebody-else"), key_id)
+        assert key_id in (await browser.get("/ui/operations/looks")).text
 
 
 async def test_who_looks_must_be_somebody(router: Inspected, connect: Connect) -> None:
@@ -182,7 +205,7 @@ async def test_a_look_that_cannot_be_kept_is_not_logged_as_one(caplog: pytest.Lo
     state: Any = FullState()
     looks = Looks(state, clock=ManualClock(), rng=Random(1))
     with caplog.at_level(logging.INFO), pytest.raises(StoreUnavailable):
-        await looks.write(operator="olga", user_id="anna", ids=["m1"], reason=REASON)
+        await looks.write(operator=Identity("olga"), user_id="anna", ids=["m1"], reason=REASON)
     assert looked_at(caplog) == []
 
 
@@ -193,7 +216,9 @@ async def test_looks_are_listed_newest_first_and_go_after_a_year(router: Inspect
     looks = Looks(state, clock=clock, rng=Random(1))
     for number in range(3):
         clock.ms += 1000
-        await looks.write(operator="olga", user_id="gerda", ids=[f"m{number}"], reason=f"the {number}. reason of some")
+        await looks.write(
+            operator=Identity("olga"), user_id="gerda", ids=[f"m{number}"], reason=f"the {number}. reason of some"
+        )
     mine = [each for each in await looks.recent() if each.owner == owner_key("gerda")]
     assert [each.ids for each in mine] == [("m2",), ("m1",), ("m0",)]
     clock.ms += 366 * 86_400_000

@@ -43,7 +43,8 @@ async def test_beside_requests_a_rest_is_as_long_as_the_work() -> None:
         ended: list[str] = []
 
         async def other(ended: list[str] = ended) -> None:
-            await asyncio.sleep(0.01)
+            for _ in range(3):
+                await asyncio.sleep(0)
             ended.append("other")
 
         pace = TrialPace(clock=clock, seconds=10, busy=partial(bool, busy))

@@ -19,6 +19,7 @@ from memrouter.clock import SystemClock
 from memrouter.config.load import load_settings
 from memrouter.runtime import Runtime
 from memrouter.testing.upstream import Answer, ScriptedUpstream
+from memrouter.testing.valkey import free_port
 
 from .shipped import PROMETHEUS, RULES, program, queries, rules
 
@@ -52,13 +53,6 @@ class Server:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not await self.ask(query):
                 await asyncio.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def configuration(target: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -16,6 +16,7 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     }
 
 
+@settings(max_examples=20)  # each reads everything that several routers expose
 @given(
     st.lists(
         st.lists(st.tuples(st.text(max_size=8), st.integers(1, 9)), max_size=5),

@@ -65,3 +65,19 @@ def test_length_encoding_and_repeated_headers_reach_the_client_in_order() -> Non
     assert relayable([(b"Transfer-Encoding", b"chunked"), (b"Proxy-Authenticate", b"x"), *answer]) == [
         (name.lower(), value) for name, value in answer
     ]
+
+
+def test_which_pages_may_read_an_answer_is_not_the_backends_to_say() -> None:
+    answer = [
+        (b"Access-Control-Allow-Origin", b"*"),
+        (b"access-control-allow-credentials", b"true"),
+        (b"Access-Control-Expose-Headers", b"x-a"),
+        (b"X-A", b"1"),
+    ]
+    assert relayable(answer) == [(b"x-a", b"1")]
+
+
+def test_what_a_router_says_of_itself_is_not_taken_from_a_backend() -> None:
+    said = ["X-Memory-Status", "x-memory-count", "x-memory-latency-ms", "x-router-overhead-ms", "x-vsr-selected-model"]
+    answer = [(name.encode(), b"forged") for name in (*said, "x-vsr-selected-decision")]
+    assert relayable([*answer, (b"x-vsr-other", b"1")]) == [(b"x-vsr-other", b"1")]

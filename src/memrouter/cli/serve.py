@@ -82,13 +82,13 @@ def _answer(settings: Settings, inherited: Inheritance | None) -> None:
 
 def _supervise(settings: Settings, workers: int) -> int:
     """Have several processes answer requests; return the exit status."""
-    from memrouter.cli.workers.supervisor import Supervisor
+    from memrouter.cli.workers.supervisor import Supervisor, worker_command
 
     _check_shareable(settings)
     with ExitStack() as bound:
         listeners = [bound.enter_context(closing(bind(listener))) for listener in settings.listeners]
         supervisor = Supervisor(
-            [sys.executable, "-m", "memrouter", *sys.argv[1:]],
+            worker_command(sys.argv[1:]),
             workers=workers,
             listeners=listeners,
             shutdown_seconds=settings.global_.server.shutdown_seconds,

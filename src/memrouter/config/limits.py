@@ -6,7 +6,7 @@ from memrouter.config.base import Section
 
 
 class LimitSettings(Section):
-    """How much one caller may ask of one router process: a user, or an address where no user is known."""
+    """How much one caller may ask of one router: a user, or an address where no user is known."""
 
     requests_per_minute: float = Field(default=0, ge=0)
     """Requests to models and memories; 0 = no limit. Above it the answer is 429 with ``retry-after``."""

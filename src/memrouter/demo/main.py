@@ -52,7 +52,7 @@ async def play(console: Console, *, store: StoreName = "sqlite") -> int:
         config = stage.enter_context(resources.as_file(resources.files("memrouter.demo") / "config.yaml"))
         await stage.enter_async_context(
             server(
-                [sys.executable, "-m", "memrouter", "serve", "--config", str(config)],
+                [sys.executable, "-P", "-m", "memrouter", "serve", "--config", str(config)],
                 ready_url=f"{router}/ready",
                 log=folder / "router.log",
                 env={

@@ -43,7 +43,6 @@ class InspectorApp:
     def __init__(self, desk: Desk, pages: Sequence[Page]) -> None:
         self._desk = desk
         self._pages = {(page.path, page.method): page for page in (*sign_in_pages(), *pages)}
-        self._paths = frozenset(path for path, _ in self._pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -86,8 +85,13 @@ class InspectorApp:
         return await page.handler(visit)
 
     async def _missing(self, visit: Visit) -> Response:
-        if visit.request.url.path in self._paths:
-            return PlainTextResponse("this address takes another method\n", HTTPStatus.METHOD_NOT_ALLOWED)
+        methods = sorted(method for path, method in self._pages if path == visit.request.url.path)
+        if methods:
+            return PlainTextResponse(
+                "this address takes another method\n",
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                headers={"allow": ", ".join(["GET", "HEAD", *methods[1:]] if methods[0] == "GET" else methods)},
+            )
         raise NotFound("there is no such page")
 
     async def _failed(self, visit: Visit, error: Exception) -> Response:

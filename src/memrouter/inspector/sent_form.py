@@ -44,7 +44,7 @@ async def _with_file(visit: Visit, limit: int) -> FormData:
     parser = MultiPartParser(visit.request.headers, pieces, max_files=1, max_fields=MAX_FIELDS)
     try:
         return await parser.parse()
-    except (MultiPartException, KeyError, UnicodeDecodeError):
+    except (MultiPartException, KeyError, UnicodeError):
         raise InvalidRequest("this is not a form with a file") from None
 
 

@@ -50,12 +50,14 @@ class Identity:
         project_id: Project of the user.
         groups: Names of the user's groups.
         permissions: What the caller may do.
+        key_id: Which API key said so, for the audit log; empty where none did. Says nothing about who this is.
     """
 
     user_id: str | None = None
     project_id: str = DEFAULT_PROJECT
     groups: tuple[str, ...] = ()
     permissions: frozenset[Permission] = ORDINARY
+    key_id: str = field(default="", compare=False)
 
     @property
     def scope(self) -> Scope | None:

@@ -21,6 +21,20 @@ HOP_BY_HOP = frozenset(
 _FRAMING = HOP_BY_HOP | {"content-length", "accept-encoding", "expect"}
 _CONTROL = frozenset({"host", "x-disable-router-memory"})
 _CONTROL_PREFIX = "x-authz-"
+_OWN_ANSWERS = frozenset(
+    {
+        "x-memory-count",
+        "x-memory-latency-ms",
+        "x-memory-status",
+        "x-router-overhead-ms",
+        "x-vsr-selected-decision",
+        "x-vsr-selected-model",
+    }
+)
+"""What the router says of itself; a backend that is a router too would say it a second time."""
+_NOT_RELAYED = frozenset(name.encode() for name in HOP_BY_HOP | _OWN_ANSWERS)
+_CORS_PREFIX = b"access-control-"
+"""Which web pages may read an answer is the router's to say: many model servers allow all of them."""
 _OWN_KEY = re.compile(r"(?<![A-Za-z0-9])mr_[a-z2-7]{12}_", re.ASCII)
 """Where an API key of memrouter stands, whole or cut, in whatever header."""
 
@@ -56,14 +70,16 @@ def outgoing(headers: Mapping[str, str], *, private: Collection[str], own: Mappi
 
 
 def relayable(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return a backend's headers that the client may see: all but hop-by-hop ones, in order, names in lower case.
+    """Return a backend's headers that the client may see, in order, names in lower case.
 
+    Left out are hop-by-hop headers, those about web pages of other origins, and those that the router adds itself.
     ``content-length`` and ``content-encoding`` stay, because the body is relayed unchanged.
     """
     lowered = [(name.lower(), value) for name, value in headers]
     connection = b",".join(value for name, value in lowered if name == b"connection")
-    dropped = {name.encode("latin-1") for name in HOP_BY_HOP | _listed(connection.decode("latin-1"))}
-    return [(name, value) for name, value in lowered if name not in dropped]
+    listed = {name.encode("latin-1") for name in _listed(connection.decode("latin-1"))}
+    dropped = _NOT_RELAYED | listed
+    return [(name, value) for name, value in lowered if name not in dropped and not name.startswith(_CORS_PREFIX)]
 
 
 def _listed(connection: str) -> set[str]:

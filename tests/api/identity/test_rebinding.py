@@ -1,4 +1,4 @@
-"""Pages whose name was made to lead to this machine are refused; programs, proxies and the router's own pages are not."""
+"""Pages whose name was made to lead to this machine are refused; programs, proxies and the router's own pages not."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,9 +26,7 @@ def refuses(headers: Mapping[str, str], *, peer: str | None = "127.0.0.1", versi
     try:
         RebindingGuard(OwnNames(["gateway.example"])).check(scope)
     except Forbidden as error:
-        assert error.code == "host_not_allowed"
-        assert "global.auth.allowed_hosts" in str(error)
-        return True
+        return error.code == "host_not_allowed" and "global.auth.allowed_hosts" in str(error)
     return False
 
 
@@ -114,11 +112,11 @@ async def test_over_http_a_rebound_page_gets_no_memory_and_no_answer(tmp_path: P
         page = {**PAGE, "host": f"rebound.example:{port}", "x-forwarded-for": "10.0.0.1", **USER}
         assert (await gateway.remember(USER, "the canary is yellow")).status_code == 201
         for method, path in await gateway.routes():
-            if path == "/v1/models":
+            if path.startswith("/v1/models"):
                 continue  # open to everybody
             answer = await client.request(method, path, headers=page)
             assert answer.status_code == 403, (method, path)
-            assert answer.json()["error"]["code"] == "host_not_allowed"
+            assert "global.auth.allowed_hosts" in answer.json()["error"]["message"]
             assert "canary" not in answer.text
         assert gateway.upstream.requests == []
         assert (await client.get("/v1/memory", headers={**page, "host": f"localhost:{port}"})).status_code == 200
@@ -128,7 +126,7 @@ async def test_over_http_clients_are_served_by_any_name_of_this_machine(tmp_path
     async with running_gateway(tmp_path) as gateway:
         headers = {**USER, "host": f"laptop:{gateway.client.base_url.port}"}
         async with AsyncOpenAI(
-            base_url=f"{gateway.client.base_url}v1", api_key="none", default_headers=headers, max_retries=0
+            base_url=f"{gateway.client.base_url}/v1", api_key="none", default_headers=headers, max_retries=0
         ) as client:
             answer = await client.chat.completions.create(**CHAT)
         assert answer.choices

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memrouter.config.keeping import PersonalDataSettings, QuarantineSettings, RedactionSettings
+from memrouter.memory.extraction import relative_dates
 from memrouter.memory.extraction.relative_dates import (
     MAX_QUOTE_CHARS,
     MAX_SENTENCE_CHARS,
@@ -257,3 +258,12 @@ def test_doing_it_again_changes_nothing_on_any_day(text: str, day: date, later: 
 def test_hostile_text_takes_no_longer_than_its_length(text: str) -> None:
     # Quadratic work on these takes minutes, which the test run would not survive.
     assert len(with_dates(text, day=SUNDAY)) >= len(text)
+
+
+@given(TEXTS)
+def test_the_rules_that_are_tried_are_those_whose_words_stand_in_the_text(text: str) -> None:
+    known = relative_dates._vocabulary()
+    words = frozenset(relative_dates._WORD.findall(text.casefold()))
+    has_han = relative_dates._HAN.search(text) is not None
+    expected = [rule for rule in known.rules if (rule.needs & words if rule.needs else has_han)]
+    assert list(relative_dates._worth_trying(text, known)) == expected

@@ -7,6 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memrouter.memory.retrieval.lexical import K1, MAX_SPELLINGS, MAX_TERMS, PRIOR_TEXTS, B, LexicalIndex
+from memrouter.memory.retrieval.postings import Postings
+
+
+def index_of(texts: Sequence[Sequence[str]]) -> LexicalIndex:
+    return LexicalIndex(Postings.of(texts))
+
 
 TERMS = st.sampled_from([f"t{i}" for i in range(12)])
 TEXTS = st.lists(st.lists(TERMS, max_size=20), max_size=15)
@@ -30,51 +36,51 @@ def reference(texts: Sequence[Sequence[str]], query: Sequence[str]) -> list[floa
 
 @given(TEXTS, st.lists(st.one_of(TERMS, st.just("nowhere")), max_size=8))
 def test_scores_equal_a_naive_reference(texts: list[list[str]], query: list[str]) -> None:
-    scores = LexicalIndex(texts).scores(query)
+    scores = index_of(texts).scores(query)
     np.testing.assert_allclose(scores, reference(texts, query), rtol=1e-5, atol=1e-6)
     assert ((scores >= 0) & (scores <= 1)).all()
 
 
 def test_a_text_of_average_length_that_holds_every_term_scores_one() -> None:
-    scores = LexicalIndex([["cat", "luna"], ["dog", "rex"]]).scores(["cat", "luna"])
+    scores = index_of([["cat", "luna"], ["dog", "rex"]]).scores(["cat", "luna"])
     assert scores[0] == pytest.approx(1.0, abs=1e-6)
     assert scores[1] == 0.0
 
 
 def test_a_repeated_term_does_not_stand_in_for_a_missing_one() -> None:
-    both, repeated = LexicalIndex([["cat", "luna", "x"], ["cat", "cat", "cat"]]).scores(["cat", "luna"])
+    both, repeated = index_of([["cat", "luna", "x"], ["cat", "cat", "cat"]]).scores(["cat", "luna"])
     assert both > repeated
 
 
 def test_a_rare_term_counts_more_than_a_common_one() -> None:
-    common, rare = LexicalIndex([["the", "a"], ["rare", "b"], ["the", "c"], ["the", "d"]]).scores(["the", "rare"])[:2]
+    common, rare = index_of([["the", "a"], ["rare", "b"], ["the", "c"], ["the", "d"]]).scores(["the", "rare"])[:2]
     assert rare > common > 0
 
 
 def test_a_term_in_every_text_still_counts_a_little() -> None:
-    assert (LexicalIndex([["cat"], ["cat"]]).scores(["cat", "dog"]) > 0).all()
+    assert (index_of([["cat"], ["cat"]]).scores(["cat", "dog"]) > 0).all()
 
 
 def test_a_term_found_nowhere_lowers_the_share() -> None:
-    index = LexicalIndex([["cat", "luna"], ["dog", "rex"]])
+    index = index_of([["cat", "luna"], ["dog", "rex"]])
     assert index.scores(["cat", "zebra"])[0] < index.scores(["cat"])[0]
 
 
 def test_size_grows_with_the_texts() -> None:
-    small = LexicalIndex([["a"]])
-    large = LexicalIndex([[f"word{i}" for i in range(100)]] * 50)
+    small = index_of([["a"]])
+    large = index_of([[f"word{i}" for i in range(100)]] * 50)
     assert 0 < small.nbytes < large.nbytes
 
 
 def test_in_a_corpus_of_one_a_matched_word_still_weighs() -> None:
-    scores = LexicalIndex([["canari", "figaro", "porto"]]).scores(["buy", "canari"])
+    scores = index_of([["canari", "figaro", "porto"]]).scores(["buy", "canari"])
     assert scores[0] > 0.35
 
 
 def test_of_a_very_long_query_the_rarest_words_count() -> None:
     texts = [[f"common{i}" for i in range(200)], [f"common{i}" for i in range(200)], ["rare"]]
     query = [*(f"common{i}" for i in range(200)), "rare", *(f"unknown{i}" for i in range(200))]
-    matches = LexicalIndex(texts).match(query)
+    matches = index_of(texts).match(query)
     assert len(matches.terms) == 2 * MAX_TERMS
     assert "rare" in matches.terms
     assert [term for term in query if term in matches.terms] == list(matches.terms)
@@ -82,5 +88,5 @@ def test_of_a_very_long_query_the_rarest_words_count() -> None:
 
 def test_spelling_is_looked_up_for_a_few_unknown_words_only() -> None:
     letters = [letter * 6 for letter in "abcdefghijklmnopqrst"]
-    matches = LexicalIndex([letters]).match([f"{word[:3]}z{word[4:]}" for word in letters[:-1]], spelling=0.5)
+    matches = index_of([letters]).match([f"{word[:3]}z{word[4:]}" for word in letters[:-1]], spelling=0.5)
     assert np.count_nonzero(matches.held.any(axis=1)) == MAX_SPELLINGS

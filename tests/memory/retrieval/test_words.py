@@ -109,3 +109,11 @@ def test_irregular_english_forms_are_one_term_with_their_base(one: str, other: s
 def test_irregular_forms_are_those_of_english_only() -> None:
     assert Analyzer("german").terms("went") != Analyzer("german").terms("go")
     assert all(base not in IRREGULAR for base in IRREGULAR.values())
+
+
+def test_stems_are_kept_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "MAX_KNOWN_RUNS", 4)
+    analyzer = Analyzer()
+    text = " ".join(f"running{number}" for number in range(20)) + " running " + "x" * 1000
+    assert analyzer.terms(text) == analyzer.terms(text) == Analyzer().terms(text)
+    assert len(analyzer._known) <= 4

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memrouter.evaluation.fake_secrets import FAKES
+from memrouter.memory.screening import cards
 from memrouter.memory.screening.cards import card_numbers
 
 
@@ -52,3 +53,10 @@ def test_a_card_that_pays_for_an_order_is_a_card() -> None:
 @given(st.text(alphabet=st.sampled_from("0123456789 -.x")))
 def test_any_digits_can_be_searched(text: str) -> None:
     assert all(13 <= sum(map(str.isdigit, number)) <= 19 for number in found(text))
+
+
+@given(
+    st.lists(st.sampled_from(["4", "11", "0000", " ", "-", ".", "\n", " \n ", "x", "\u0664"]), max_size=40).map("".join)
+)
+def test_a_text_is_passed_over_only_where_no_run_of_digits_is_long_enough(text: str) -> None:
+    assert cards._MANY.search(text) is not None or cards._DIGITS.search(text) is None

@@ -1,7 +1,10 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memrouter.memory.screening import junk
 from memrouter.memory.screening.junk import is_boilerplate, is_document, is_recalled, is_system_prompt, is_tool_output
 
 SENTENCE = "The canal was dug in the eighteenth century to carry timber from the hills to the coast. "
@@ -80,3 +83,11 @@ def test_standard_wording_is_boilerplate_and_a_report_of_it_is_not() -> None:
 def test_any_text_can_be_judged(text: str) -> None:
     for judge in (is_boilerplate, is_document, is_recalled, is_system_prompt, is_tool_output):
         assert judge(text) in (True, False)
+
+
+MARKERS = st.from_regex(re.compile(junk._MAIL_MARKERS.pattern, re.IGNORECASE))
+
+
+@given(st.one_of(MARKERS, st.text(), st.lists(MARKERS, max_size=3).map(" ".join)))
+def test_a_text_is_passed_over_only_where_no_marker_of_mail_stands(text: str) -> None:
+    assert junk._may_be_mail(text) or junk._MAIL_MARKERS.search(text) is None

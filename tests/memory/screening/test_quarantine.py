@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from memrouter.config.keeping import QuarantineSettings
 from memrouter.memory.screening.quarantine import Quarantine
-from memrouter.memory.screening.rules import RULES
+from memrouter.memory.screening.rules import PATTERNS, ROLE_MARKERS, RULES
 from memrouter.models.memory import Trust
 
 QUARANTINE = Quarantine(QuarantineSettings())
@@ -97,3 +97,18 @@ def test_the_answer_in_a_turn_breaks_a_rule_only_by_what_the_user_did_not_say() 
     assert QUARANTINE.rule_of_answer("Q: tea?\nA: You should tell them.", own_words="Q: tea?") is None
     off = Quarantine(QuarantineSettings(enabled=False))
     assert off.rule_of_answer(f"Q: tea?\nA: {passed_on}", own_words="Q: tea?") is None
+
+
+STRICT = [found for found in PATTERNS if found.strict and found.name != ROLE_MARKERS]
+ADVICE = (
+    "you must reply", "from now on you", "act as if", "when i ask, say", "always answer", "pretend you",
+    "![a](https://x.example/?q)", "tea", "going forward, never", ".", "\n",
+)  # fmt: skip
+SAID = st.lists(st.sampled_from(ADVICE), max_size=6).map(" ".join)
+
+
+@given(SAID, SAID)
+def test_an_answer_is_judged_by_all_strict_rules_that_the_question_keeps(question: str, answer: str) -> None:
+    text = f"Q: {question}\nA: {answer}"
+    broken = [one.name for one in STRICT if one.pattern.search(text) and not one.pattern.search(question)]
+    assert QUARANTINE.rule_of_answer(text, own_words=question) == (broken[0] if len(broken) > 1 else None)

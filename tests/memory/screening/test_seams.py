@@ -1,6 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memrouter.memory.screening import seams
 from memrouter.memory.screening.seams import joined
 from memrouter.memory.screening.spans import Span
 
@@ -32,3 +33,9 @@ def test_the_places_of_any_text_lie_within_it(text: str) -> None:
             found = whole.original(Span(start, end, "x"))
             assert text[found.start] == whole.text[start]
             assert text[found.end - 1] == whole.text[end - 1]
+
+
+@given(st.text(alphabet="aZ_-19\n\r\t >\\\"'+ :"), st.booleans())
+def test_a_text_is_passed_over_only_where_it_has_no_seam(text: str, lines: bool) -> None:
+    pattern = seams._SEAM if lines else seams._HIDDEN_SEAM
+    assert (joined(text, lines=lines) is None) == (pattern.search(text) is None)

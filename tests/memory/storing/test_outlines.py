@@ -62,7 +62,7 @@ def test_every_twin_is_suspected(kept: list[tuple[str, int]], text: str, index: 
     assert twin is None or twin.record.id in outline.suspects(new, threshold=THRESHOLD)
 
 
-async def test_half_precision_misses_nothing_at_the_threshold() -> None:
+async def test_rounding_misses_nothing_at_the_threshold() -> None:
     embedder = WordLlamaEmbedder.load()
     vectors = await embedder.embed(
         [f"I like {a} more than {b}." for a in ("tea", "figs") for b in ("milk", "cake", "rye")]

@@ -94,14 +94,14 @@ class ApiKeyAuthenticator:
         return found
 
     def _of_user(self, key: ApiKey, headers: RawHeaders) -> Identity:
-        identity = Identity(key.user, key.project or DEFAULT_PROJECT, key.groups, frozenset(key.scopes))
+        identity = Identity(key.user, key.project or DEFAULT_PROJECT, key.groups, frozenset(key.scopes), key.id)
         return self._headers.narrowed(identity, headers, project=key.project)
 
     def _of_service(self, key: ApiKey, headers: RawHeaders) -> Identity:
         stated = self._headers.read(headers)
         if stated.user is not None and not key.may_act_for(stated.user):
             raise Forbidden("the key of this service does not allow acting for this user", param=self._headers.user)
-        return Identity(stated.user, stated.project or DEFAULT_PROJECT, stated.groups, frozenset(key.scopes))
+        return Identity(stated.user, stated.project or DEFAULT_PROJECT, stated.groups, frozenset(key.scopes), key.id)
 
 
 def _is_ours(text: str) -> bool:

@@ -1,8 +1,8 @@
 """Pages of other sites whose name was made to lead to this machine (DNS rebinding). Pure.
 
 To the browser such a page is of one origin with the router, so it may set nearly every header: the one that names the
-user, and also ``User-Agent`` and ``X-Forwarded-For``. It can set neither ``Host``, in which its name and the port of the
-connection stand, nor ``Via``, nor the version of HTTP.
+user, and also ``User-Agent`` and ``X-Forwarded-For``. It can set neither ``Host``, in which its name and the port of
+the connection stand, nor ``Via``, nor the version of HTTP.
 """
 
 import ipaddress
@@ -75,8 +75,8 @@ class RebindingGuard:
 def host_not_allowed() -> Forbidden:
     """Return the error for a browser that came by a name which is none of the router's."""
     return Forbidden(
-        "the router does not answer browsers by this name; open it as http://localhost or by its address, with its port, "
-        "or add the name to global.auth.allowed_hosts",
+        "the router does not answer browsers by this name; open it as http://localhost or by its address, with its "
+        "port, or add the name to global.auth.allowed_hosts",
         code="host_not_allowed",
         param="host",
     )
@@ -101,7 +101,7 @@ def is_from_this_machine(client: Client) -> bool:
 
 
 def was_forwarded(scope: Scope) -> bool:
-    """Return whether a request says that a proxy stands between; browsers speak HTTP/1.1 and say nothing of the kind."""
+    """Return whether a request says that a proxy stands between; browsers speak HTTP/1.1 and do not."""
     return scope.get("http_version") == "1.0" or any(name in _FORWARDED for name, _ in scope["headers"])
 
 
@@ -114,10 +114,10 @@ def _was_passed_on(scope: Scope, port: int) -> bool:
 
 
 def _is_of_browser(headers: RawHeaders) -> bool:
-    return any(
-        name in _BROWSERS or (name == _USER_AGENT and value[: len(_MOZILLA)].lower() == _MOZILLA)
-        for name, value in headers
-    )
+    for name, value in headers:  # for every request: a loop takes half of the time that any() does
+        if name in _BROWSERS or (name == _USER_AGENT and value[: len(_MOZILLA)].lower() == _MOZILLA):
+            return True
+    return False
 
 
 def _is_address(host: str) -> bool:

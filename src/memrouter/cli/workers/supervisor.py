@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final
@@ -27,6 +28,11 @@ GATHER_SECONDS: Final = 2.0
 """Longest that a worker may take to tell its metrics."""
 GRACE_SECONDS: Final = 10.0
 """How much longer than the shutdown a worker may take before it is killed."""
+
+
+def worker_command(arguments: Sequence[str]) -> list[str]:
+    """Return what starts a worker with ``arguments``; no module is taken from the working directory."""
+    return [sys.executable, "-P", "-m", "memrouter", *arguments]
 
 
 class Supervisor:

@@ -101,7 +101,7 @@ class Wanted:
         Raises:
             InvalidRequest: It says something that cannot be.
         """
-        text = asked.get("q", "").strip()
+        text = asked.get("q", "").replace("\0", "").strip()
         if len(text) > MAX_QUERY_CHARS:
             raise InvalidRequest(f"a search has at most {MAX_QUERY_CHARS} characters", param="q")
         types = frozenset(one_of(MemoryType, name, "type") for name in asked.getlist("type") if name)
@@ -204,7 +204,7 @@ class Listing:
 
     async def _found(self, scope: Scope, wanted: Wanted, conversation: str | None) -> Listed:
         form = Search(
-            query=wanted.text.replace("\0", ""),
+            query=wanted.text,
             limit=min(MAX_FOUND, self._search.most),
             threshold=0.0 if wanted.nearest else None,
             types=sorted(wanted.types),

@@ -9,10 +9,11 @@ from typing import Final
 import msgspec
 
 from memrouter.clock import Clock
-from memrouter.errors import InvalidRequest, MemrouterError
+from memrouter.errors import Forbidden, InvalidRequest, MemrouterError
 from memrouter.memory.storing.audit import MAX_IDS
 from memrouter.memory.storing.audit import logger as audit_log
 from memrouter.models.memory import owner_key
+from memrouter.models.turn import Identity
 from memrouter.observability.logs import MUST_BE_WRITTEN
 from memrouter.stores.state import StateStore
 
@@ -34,6 +35,7 @@ class Look(msgspec.Struct, frozen=True):
         ids: At which, at most MAX_IDS of them.
         count: At how many.
         reason: Why, in the operator's words.
+        key_id: Of the operator's API key: one of a service may name anybody as the operator. Empty where there is none.
     """
 
     at: int
@@ -42,6 +44,7 @@ class Look(msgspec.Struct, frozen=True):
     ids: tuple[str, ...]
     count: int
     reason: str
+    key_id: str = ""
 
 
 class Looks:
@@ -58,11 +61,11 @@ class Looks:
         self._clock = clock
         self._rng = rng
 
-    async def write(self, *, operator: str, user_id: str, ids: Sequence[str], reason: str) -> None:
+    async def write(self, *, operator: Identity, user_id: str, ids: Sequence[str], reason: str) -> None:
         """Write one look down; only then may it be had.
 
         Args:
-            operator: User id of who looks.
+            operator: Who looks; names a user.
             user_id: Whose memories.
             ids: Of all that will be shown.
             reason: From ``check_reason``.
@@ -70,10 +73,20 @@ class Looks:
         Raises:
             StoreUnavailable: It could not be written beside the memories.
             NotWritten: It could not be written to the log.
+            Forbidden: No user is named as the one who looks.
         """
+        if operator.user_id is None:
+            raise Forbidden("who looks must be somebody: sign in as a user, with a key or token that names one")
         now = self._clock.now_ms()
-        told = without_name(without_name(reason, user_id), operator)
-        look = Look(now, owner_key(operator), owner_key(user_id), tuple(sorted(ids)[:MAX_IDS]), len(ids), told)
+        look = Look(
+            at=now,
+            operator=owner_key(operator.user_id),
+            owner=owner_key(user_id),
+            ids=tuple(sorted(ids)[:MAX_IDS]),
+            count=len(ids),
+            reason=without_name(without_name(reason, user_id), operator.user_id),
+            key_id=operator.key_id,
+        )
         key = f"{now:015d}-{self._rng.getrandbits(64):016x}"
         value = msgspec.json.encode(look)
         await self._state.put(SPACE, key, value, now=now, expires_at=now + KEPT_MS)
@@ -129,6 +142,7 @@ def _log(look: Look) -> None:
     fields = {
         "event": "looked_at",
         "operator": look.operator,
+        "operator_key": look.key_id or None,
         "owner": look.owner,
         "ids": " ".join(look.ids),
         "count": look.count,

@@ -1,6 +1,7 @@
 """Relative dates made absolute: "yesterday" becomes "yesterday (2026-11-21)". Pure."""
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -23,6 +24,7 @@ MAX_SENTENCE_CHARS: Final = 500
 _NOTE = regex.compile(r" ?\(~?\d{4}(?:-\d\d){0,2}(?:/\d{4}-\d\d-\d\d)?\)")
 _CJK = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
 _WORD = regex.compile(rf"(?:(?!{_CJK})\w)+")
+_ASCII_WORD = re.compile(r"\w+", re.ASCII)
 _JOINED = regex.compile(rf"(?:(?!{_CJK})[\w/\\@#$=.&~_-]|\d,)\Z")
 _AFTER = rf"(?!(?!{_CJK})[\w/\\@=~]|[.:-]\w)"
 _HAN = regex.compile(_CJK)
@@ -74,9 +76,20 @@ class _Rule:
 
 @dataclass(frozen=True, slots=True)
 class _Vocabulary:
-    """What the words of all languages stand for."""
+    """What the words of all languages stand for.
+
+    Attributes:
+        rules: All ways to name a time.
+        by_word: Places in ``rules`` of those that need a word, by each word that they may need.
+        without: Places of those that need none; they are for texts in Chinese or Japanese.
+        numbers: Values of words for numbers.
+        units: Units of time by their names.
+        weekdays: Numbers of weekdays by their names.
+    """
 
     rules: tuple[_Rule, ...]
+    by_word: Mapping[str, frozenset[int]]
+    without: frozenset[int]
     numbers: Mapping[str, int]
     units: Mapping[str, str]
     weekdays: Mapping[str, int]
@@ -130,11 +143,7 @@ def notes(text: str, *, day: date) -> Iterator[tuple[int, str]]:
 def _found(text: str, known: _Vocabulary, day: date) -> Iterator[tuple[int, int, str]]:
     """Yield start, end and note of everything that names a relative time, in no order; an empty note for none."""
     searched = text[:SEARCHED_CHARS]
-    words = frozenset(_WORD.findall(searched.casefold()))
-    has_han = _HAN.search(searched) is not None
-    for rule in known.rules:
-        if not (rule.needs & words if rule.needs else has_han):
-            continue
+    for rule in _worth_trying(searched, known):
         for match in rule.pattern.finditer(text, 0, SEARCHED_CHARS + 64):
             if match.end() > SEARCHED_CHARS or not _fits(match, text, parted=rule.parted):
                 continue
@@ -145,6 +154,17 @@ def _found(text: str, known: _Vocabulary, day: date) -> Iterator[tuple[int, int,
             if span is not None:
                 about = "~" if match.groupdict().get("vague") else ""
                 yield match.start(), match.end(), f"{' ' if rule.parted else ''}({about}{span.iso()})"
+
+
+def _worth_trying(searched: str, known: _Vocabulary) -> Iterator[_Rule]:
+    """Yield the rules of which a needed word stands in a text, in their order."""
+    ascii_only = searched.isascii()
+    words = known.by_word.keys() & (_ASCII_WORD if ascii_only else _WORD).findall(searched.casefold())
+    places = set[int]().union(*(known.by_word[word] for word in words))
+    if not ascii_only and _HAN.search(searched) is not None:
+        places |= known.without
+    for place in sorted(places):
+        yield known.rules[place]
 
 
 def _fits(match: "regex.Match[str]", text: str, *, parted: bool) -> bool:
@@ -227,7 +247,19 @@ def _vocabulary() -> _Vocabulary:
         for unit, names in words.units.items():
             units.update(dict.fromkeys(names.split(), unit))
         weekdays.update({name: number for number, name in enumerate(words.weekdays.split())})
-    return _Vocabulary(tuple(rule for words in DATE_WORDS for rule in _rules(words)), numbers, units, weekdays)
+    rules = tuple(rule for words in DATE_WORDS for rule in _rules(words))
+    by_word: dict[str, set[int]] = {}
+    for place, rule in enumerate(rules):
+        for word in rule.needs:
+            by_word.setdefault(word, set()).add(place)
+    return _Vocabulary(
+        rules,
+        by_word={word: frozenset(places) for word, places in by_word.items()},
+        without=frozenset(place for place, rule in enumerate(rules) if not rule.needs),
+        numbers=numbers,
+        units=units,
+        weekdays=weekdays,
+    )
 
 
 def _rules(words: DateWords) -> Iterator[_Rule]:

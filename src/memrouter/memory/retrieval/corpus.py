@@ -2,21 +2,27 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memrouter.memory.retrieval.lexical import LexicalIndex
+from memrouter.memory.retrieval.postings import Postings
 from memrouter.memory.retrieval.provenance import Provenance, read_provenance
+from memrouter.memory.retrieval.rows import merged
 from memrouter.memory.retrieval.vector_space import VectorSpace
 from memrouter.memory.retrieval.words import Analyzer
 from memrouter.models.memory import Matrix, MemoryRecord, MemoryType, Scope, Vector
 from memrouter.stores.query import Change
 
-INLINE_CHARS = 4000
+INLINE_CHARS = 10_000
 """Texts up to this many characters in all are analysed in the event loop: about 1 ms."""
+CHARS_OF_RECORD = 4
+"""What a record costs that was indexed before, in characters of a new one."""
 
 _CORPUS_BYTES = 4000  # the object, its key and the headers of its arrays, rounded up
 _RECORD_BYTES = 1000  # a record's object, its short strings, its vector's header and its numbers, rounded up
@@ -37,6 +43,7 @@ class Corpus:
         provenance: Who said each record, when and beside what.
         expiry: When each record stops being visible, in milliseconds; 0 for one that was replaced.
         generation: The owner's generation that the records stand for.
+        sizes: Bytes of each record and its terms, estimated.
         nbytes: Estimate of the memory that all of it takes.
     """
 
@@ -49,7 +56,14 @@ class Corpus:
     provenance: Provenance
     expiry: NDArray[np.int64]
     generation: int
-    nbytes: int
+    sizes: NDArray[np.int64]
+    nbytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Add up what it takes."""
+        parts = (self.index, self.provenance, self.space)
+        nbytes = _CORPUS_BYTES + int(self.sizes.sum()) + 2 * self.matrix.nbytes + sum(part.nbytes for part in parts)
+        object.__setattr__(self, "nbytes", nbytes)
 
     def visible(self, now: int) -> NDArray[np.bool_]:
         """Return for each record whether retrieval may show it at ``now`` (milliseconds)."""
@@ -76,9 +90,8 @@ async def build_corpus(
         previous: An earlier corpus; the terms of records whose content is as before are taken from it.
     """
     known = _known_terms(previous)
-    new_chars = sum(len(record.content) for record in records if record.content not in known)
-    # Indexing terms that are known already costs about an eighth of analysing and indexing new ones.
-    work = new_chars + sum(len(record.content) for record in records) // 8
+    # Indexing terms that are known already costs about a quarter of analysing and indexing new ones.
+    work = sum(len(record.content) // (4 if record.content in known else 1) for record in records)
     if work <= INLINE_CHARS:
         return _build(records, analyzer, generation, previous)
     return await asyncio.to_thread(_build, records, analyzer, generation, previous)
@@ -103,12 +116,63 @@ async def follow(
         scope: Whose memories.
         types: Kinds of memory.
     """
-    records = {record.id: record for record in corpus.records}
+    put: dict[str, MemoryRecord] = {}
+    touched: set[str] = set()
     for change in changes:
+        touched |= change.ids
         for memory_id in change.ids:
-            records.pop(memory_id, None)
-        records |= {record.id: record for record in change.put if _is_kept(record, scope, types)}
-    return await build_corpus(list(records.values()), analyzer=analyzer, generation=generation, previous=corpus)
+            put.pop(memory_id, None)
+        put |= {record.id: record for record in change.put if _is_kept(record, scope, types)}
+    records, rows = _placed(corpus.records, touched, put.values())
+    suited = analyzer.suited_to([record.content for record in records])
+    if not corpus.records or suited is not corpus.analyzer or len(put) > len(records) // 2:
+        return await build_corpus(records, analyzer=analyzer, generation=generation, previous=corpus)
+    work = sum(len(record.content) for record in put.values()) + CHARS_OF_RECORD * len(records)
+    if work <= INLINE_CHARS:
+        return _changed(corpus, records, rows, generation)
+    return await asyncio.to_thread(_changed, corpus, records, rows, generation)
+
+
+def _placed(
+    held: Sequence[MemoryRecord], touched: AbstractSet[str], put: Iterable[MemoryRecord]
+) -> tuple[list[MemoryRecord], list[int]]:
+    """Return those of ``held`` that were not touched, with ``put`` among them, and each one's row in it, -1 for put."""
+    rows = [row for row, record in enumerate(held) if record.id not in touched]
+    records = [held[row] for row in rows]
+    for record in put:
+        place = _place(records, _age(record))
+        records.insert(place, record)
+        rows.insert(place, -1)
+    return records, rows
+
+
+def _place(records: Sequence[MemoryRecord], age: tuple[int, str]) -> int:
+    """Return where a record of this age belongs among records that are newest first."""
+    return bisect_left(records, True, key=lambda other: _age(other) < age)
+
+
+def _changed(corpus: Corpus, records: Sequence[MemoryRecord], rows: Sequence[int], generation: int) -> Corpus:
+    """Return the corpus of ``records``, of which those with a row stand in ``corpus``."""
+    added = {place: tuple(corpus.analyzer.terms(records[place].content)) for place, row in enumerate(rows) if row < 0}
+    fresh = [records[place] for place in added]
+    places = np.asarray(rows, dtype=np.int64)
+    terms = tuple([added[place] if row < 0 else corpus.terms[row] for place, row in enumerate(rows)])
+    matrix = corpus.matrix[places]
+    if fresh:
+        matrix[places < 0] = [record.embedding for record in fresh]
+    provenance = read_provenance(records, terms, corpus.analyzer, previous=corpus.provenance, rows=places)
+    return Corpus(
+        records=tuple(records),
+        terms=terms,
+        analyzer=corpus.analyzer,
+        matrix=matrix,
+        space=VectorSpace(matrix, provenance.neighbours, previous=corpus.space, rows=places),
+        index=LexicalIndex(corpus.index.postings.changed(places, added)),
+        provenance=provenance,
+        expiry=merged(corpus.expiry, places, _numbers(map(_expiry, fresh))),
+        generation=generation,
+        sizes=merged(corpus.sizes, places, _numbers(map(_size, fresh, added.values()))),
+    )
 
 
 def _is_kept(record: MemoryRecord, scope: Scope, types: frozenset[MemoryType]) -> bool:
@@ -125,42 +189,39 @@ def _known_terms(previous: Corpus | None) -> dict[str, tuple[str, ...]]:
 def _build(
     records: Sequence[MemoryRecord], analyzer: Analyzer, generation: int, previous: Corpus | None = None
 ) -> Corpus:
-    ordered = tuple(sorted(records, key=lambda record: (record.created_at, record.id), reverse=True))
+    ordered = tuple(sorted(records, key=_age, reverse=True))
     suited = analyzer.suited_to([record.content for record in ordered])
     same = previous is not None and previous.analyzer.language == suited.language
     terms = _terms(ordered, suited, _known_terms(previous) if same else {})
     matrix: Matrix = np.stack([record.embedding for record in ordered]) if ordered else np.zeros((0, 0), np.float32)
-    index = LexicalIndex(terms)
     provenance = read_provenance(ordered, terms, suited)
-    space = VectorSpace(matrix, provenance.neighbours)
     return Corpus(
         records=ordered,
         terms=terms,
         analyzer=suited,
         matrix=matrix,
-        space=space,
-        index=index,
+        space=VectorSpace(matrix, provenance.neighbours),
+        index=LexicalIndex(Postings.of(terms)),
         provenance=provenance,
-        expiry=np.fromiter(map(_expiry, ordered), dtype=np.int64, count=len(ordered)),
+        expiry=_numbers(map(_expiry, ordered)),
         generation=generation,
-        nbytes=_CORPUS_BYTES
-        + sum(map(_size, ordered, terms))
-        + 2 * matrix.nbytes
-        + index.nbytes
-        + provenance.nbytes
-        + space.nbytes,
+        sizes=_numbers(map(_size, ordered, terms)),
     )
 
 
 def _terms(
     records: Sequence[MemoryRecord], analyzer: Analyzer, known: dict[str, tuple[str, ...]]
 ) -> tuple[tuple[str, ...], ...]:
-    shared: dict[str, str] = {}  # one string object a term, however many records hold it
+    contents = [record.content for record in records]
+    return tuple([known[text] if text in known else tuple(analyzer.terms(text)) for text in contents])
 
-    def analyse(content: str) -> tuple[str, ...]:
-        return tuple([shared.setdefault(term, term) for term in analyzer.terms(content)])
 
-    return tuple(known[record.content] if record.content in known else analyse(record.content) for record in records)
+def _age(record: MemoryRecord) -> tuple[int, str]:
+    return record.created_at, record.id
+
+
+def _numbers(values: Iterable[int]) -> NDArray[np.int64]:
+    return np.fromiter(values, dtype=np.int64)
 
 
 def _size(record: MemoryRecord, terms: tuple[str, ...]) -> int:

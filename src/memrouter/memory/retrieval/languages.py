@@ -58,9 +58,12 @@ class StopWords:
         Args:
             tokens: Folded words of the text.
         """
-        found = [language for token in islice(tokens, SAMPLE_TOKENS) for language in self._languages_of.get(token, ())]
-        if not found:
+        sample = Counter(islice(tokens, SAMPLE_TOKENS))
+        counts: Counter[str] = Counter()
+        for token in sample.keys() & self._languages_of.keys():
+            for language in self._languages_of[token]:
+                counts[language] += sample[token]
+        if not counts:
             return ENGLISH
-        counts = Counter(found)
         best, count = max(sorted(counts.items()), key=lambda item: item[1])
         return best if count >= 2 and count > MARGIN * counts[ENGLISH] else ENGLISH

@@ -1,13 +1,14 @@
 """BM25 over the texts of one corpus, term by term, and as the share of a query's weight that each text holds."""
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memrouter.memory.retrieval.spelling import Spelling
+from memrouter.memory.retrieval.postings import Postings
+from memrouter.memory.retrieval.spelling import SPELLING_BYTES, Spelling
 
 K1 = 1.2
 """How fast repeats of a term stop counting; the value of Robertson and Zaragoza (2009) and of Lucene."""
@@ -62,33 +63,19 @@ class LexicalIndex:
     drowned in a long text. Terms found nowhere count in the divisor.
 
     Args:
-        texts: The terms of each text.
+        postings: The statistics of the texts.
     """
 
-    def __init__(self, texts: Sequence[Sequence[str]]) -> None:
-        self._size = len(texts)
-        self._vocabulary: dict[str, int] = {}
-        numbers = [self._vocabulary.setdefault(term, len(self._vocabulary)) for terms in texts for term in terms]
-        lengths = np.fromiter(map(len, texts), dtype=np.int64, count=self._size)
-        places = np.asarray(numbers, dtype=np.int64) * self._size + np.repeat(np.arange(self._size), lengths)
-        pairs, counts = np.unique(places, return_counts=True)
-        term_of, text_of = np.divmod(pairs, max(1, self._size))
-        frequency = np.bincount(term_of, minlength=len(self._vocabulary))
-        average = lengths.mean() if lengths.any() else 1.0
-        norm = K1 * (1 - B + B * lengths / average)
-        saturation = np.minimum(1.0, counts * (K1 + 1) / (counts + norm[text_of]))
-        self._idf = _idf(frequency, self._size)
-        self._starts = np.concatenate(([0], np.cumsum(frequency)))
-        self._texts = text_of.astype(np.int32)
-        self._held = saturation.astype(np.float32)
-        self._spelling = Spelling(self._vocabulary)
+    def __init__(self, postings: Postings) -> None:
+        self.postings = postings
+        lengths = postings.lengths
+        self._size = lengths.size
+        self._norm = K1 * (1 - B + B * lengths / (lengths.mean() if lengths.any() else 1.0))
 
     @property
     def nbytes(self) -> int:
         """Return an estimate of the memory it takes, vocabulary included."""
-        arrays = sum(array.nbytes for array in (self._idf, self._starts, self._texts, self._held))
-        words = sys.getsizeof(self._vocabulary) + sum(map(sys.getsizeof, self._vocabulary))
-        return arrays + words + self._spelling.nbytes
+        return self.postings.nbytes + self._norm.nbytes + SPELLING_BYTES * len(self.postings.vocabulary)
 
     def match(self, terms: Iterable[str], *, spelling: float = 0.0) -> Matches:
         """Return which texts hold which of ``terms``; repeats do not count.
@@ -101,7 +88,7 @@ class LexicalIndex:
         held = np.zeros((len(chosen), self._size))
         frequency = np.zeros(len(chosen), dtype=np.int64)
         for row, term in enumerate(chosen):
-            if term in self._vocabulary:
+            if term in self.postings.vocabulary:
                 frequency[row] = self._frequency(term)
                 self._fill(held[row], term, 1.0)
             elif spelling > 0 and spellings > 0:
@@ -119,20 +106,26 @@ class LexicalIndex:
         distinct = list(terms)
         if len(distinct) <= MAX_TERMS:
             return tuple(distinct)
-        known = sorted((term for term in distinct if term in self._vocabulary), key=self._frequency)[:MAX_TERMS]
-        unknown = [term for term in distinct if term not in self._vocabulary][:MAX_TERMS]
+        known = sorted((term for term in distinct if term in self.postings.vocabulary), key=self._frequency)[:MAX_TERMS]
+        unknown = [term for term in distinct if term not in self.postings.vocabulary][:MAX_TERMS]
         counting = {*known, *unknown}
         return tuple(term for term in distinct if term in counting)
 
     def _frequency(self, term: str) -> int:
-        number = self._vocabulary[term]
-        return int(self._starts[number + 1] - self._starts[number])
+        number = self.postings.vocabulary[term]
+        return int(self.postings.starts[number + 1] - self.postings.starts[number])
+
+    @cached_property
+    def _spelling(self) -> Spelling:  # few questions need it
+        return Spelling(self.postings.vocabulary)
 
     def _fill(self, row: Values, term: str, share: float) -> None:
-        number = self._vocabulary[term]
-        places = slice(self._starts[number], self._starts[number + 1])
-        texts = self._texts[places]
-        row[texts] = np.maximum(row[texts], self._held[places] * share)
+        postings = self.postings
+        number = postings.vocabulary[term]
+        places = slice(postings.starts[number], postings.starts[number + 1])
+        texts, counts = postings.texts[places], postings.counts[places]
+        held = np.minimum(1.0, counts * (K1 + 1) / (counts + self._norm[texts])) * share
+        row[texts] = held if share == 1.0 else np.maximum(row[texts], held)
 
 
 def _idf(frequency: NDArray[np.number], size: int) -> Values:

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import regex
 from numpy.typing import NDArray
 
+from memrouter.memory.retrieval.rows import Number, merged
 from memrouter.memory.retrieval.words import Analyzer
-from memrouter.models.memory import MemoryRecord
+from memrouter.models.memory import MemoryRecord, Source
 
 FULL_LENGTH = 30
 """Number of terms from which a longer text counts no more for its length."""
@@ -21,6 +23,7 @@ _TIME_WORDS = (
 )
 _YEAR = regex.compile(r"(?:19|20)\d\d", regex.ASCII)
 _YEAR_CHARS = 4
+_SOURCES = {source: number for number, source in enumerate(Source)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,44 +64,67 @@ class Provenance:
         return sum(array.nbytes for array in arrays) + 200 * len(self.names)
 
 
-def read_provenance(records: Sequence[MemoryRecord], terms: Sequence[Sequence[str]], analyzer: Analyzer) -> Provenance:
+def read_provenance(
+    records: Sequence[MemoryRecord],
+    terms: Sequence[Sequence[str]],
+    analyzer: Analyzer,
+    *,
+    previous: Provenance | None = None,
+    rows: NDArray[np.int64] | None = None,
+) -> Provenance:
     """Return where ``records`` come from.
 
     Args:
         records: In the order of the corpus.
         terms: Index terms of each.
         analyzer: That of the corpus.
+        previous: That of other records, at least one, from which what is known is taken.
+        rows: For each record its row in ``previous``; -1 for a new one.
     """
-    turns, neighbours = _turns(records)
-    numbers: dict[str, int] = {}
-    told_in = [
-        -1 if record.conversation_id is None else numbers.setdefault(record.conversation_id, len(numbers))
-        for record in records
-    ]
-    conversations = np.asarray(told_in, dtype=np.int64)
+    if previous is None or rows is None:
+        new, names = np.arange(len(records)), {}
+    else:
+        new, names = np.flatnonzero(rows < 0), dict(previous.names)
+    fresh, fresh_terms = [records[row] for row in new.tolist()], [terms[row] for row in new.tolist()]
+
+    def column(name: str, values: NDArray[Number]) -> NDArray[Number]:
+        return values if previous is None or rows is None else merged(getattr(previous, name), rows, values)
+
+    counts = np.fromiter(map(len, fresh_terms), dtype=np.int64, count=len(fresh))
+    timed = _timed(fresh_terms, analyzer)
+    speakers = column("speakers", _numbered(_speakers(fresh, analyzer), names))
+    conversations = _numbered([record.conversation_id for record in records], {})
+    turns, neighbours = _turns(records, conversations)
     grouped = np.argsort(conversations, kind="stable")[np.count_nonzero(conversations < 0) :]
-    names: dict[str, int] = {}
-    speakers = [-1 if name is None else names.setdefault(name, len(names)) for name in _speakers(records, analyzer)]
-    timed = _timed(terms, analyzer)
-    counts = np.fromiter(map(len, terms), dtype=np.int64, count=len(terms))
+    present = frozenset(np.unique(speakers).tolist())
     return Provenance(
         turns=turns,
         neighbours=neighbours,
         conversations=conversations,
         by_conversation=grouped,
-        starts=np.searchsorted(conversations[grouped], np.arange(len(numbers))),
-        speakers=np.asarray(speakers, dtype=np.int64),
-        names=names,
-        times=np.fromiter((record.created_at for record in records), dtype=np.int64, count=len(records)),
-        lengths=np.log1p(np.minimum(counts, FULL_LENGTH)),
-        timed=np.fromiter((not timed.isdisjoint(each) for each in terms), dtype=np.bool_, count=len(terms)),
+        starts=np.searchsorted(conversations[grouped], np.arange(conversations.max(initial=-1) + 1)),
+        speakers=speakers,
+        names={name: number for name, number in names.items() if number in present},
+        times=column("times", np.fromiter((record.created_at for record in fresh), np.int64, len(fresh))),
+        lengths=column("lengths", np.log1p(np.minimum(counts, FULL_LENGTH))),
+        timed=column("timed", np.fromiter((not timed.isdisjoint(each) for each in fresh_terms), np.bool_, len(fresh))),
     )
+
+
+def _numbered(names: Sequence[str | None], numbers: dict[str, int]) -> NDArray[np.int64]:
+    """Return the number of each name, -1 for None; names that have none in ``numbers`` get the next one there."""
+    ahead = count(max(numbers.values(), default=-1) + 1)
+    found = [
+        -1 if name is None else numbers[name] if name in numbers else numbers.setdefault(name, next(ahead))
+        for name in names
+    ]
+    return np.asarray(found, dtype=np.int64)
 
 
 def _timed(terms: Sequence[Sequence[str]], analyzer: Analyzer) -> frozenset[str]:
     """Return those of the terms that name a time."""
     vocabulary = frozenset[str]().union(*terms)
-    years = (term for term in vocabulary if len(term) == _YEAR_CHARS and _YEAR.fullmatch(term))
+    years = (term for term in vocabulary if len(term) == _YEAR_CHARS and term.isdecimal() and _YEAR.fullmatch(term))
     return vocabulary.intersection(analyzer.terms(_TIME_WORDS)).union(years)
 
 
@@ -117,18 +143,28 @@ def _speakers(records: Sequence[MemoryRecord], analyzer: Analyzer) -> list[str |
     return found
 
 
-def _turns(records: Sequence[MemoryRecord]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _turns(
+    records: Sequence[MemoryRecord], conversations: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return each record's turn, and the turns beside it; a turn goes by the position of its first record."""
-    numbers: dict[tuple[str, str, int], int] = {}
-    turns = [
-        position
-        if record.conversation_id is None or record.turn_index is None
-        else numbers.setdefault((record.conversation_id, record.source, record.turn_index), position)
-        for position, record in enumerate(records)
-    ]
-    beside = {
-        number: (numbers.get((conversation, source, turn - 1), -1), numbers.get((conversation, source, turn + 1), -1))
-        for (conversation, source, turn), number in numbers.items()
-    }
-    neighbours = [beside.get(turn, (-1, -1)) for turn in turns]
-    return np.asarray(turns, dtype=np.int64), np.asarray(neighbours, dtype=np.int64).reshape(-1, 2)
+    turns, neighbours = np.arange(len(records)), np.full((len(records), 2), -1, dtype=np.int64)
+    indexes = [record.turn_index for record in records]
+    told = np.flatnonzero((conversations >= 0) & np.asarray([index is not None for index in indexes], dtype=np.bool_))
+    if not told.size:
+        return turns, neighbours
+    number = np.asarray([indexes[row] for row in told.tolist()], dtype=np.int64)
+    source = np.asarray([_SOURCES[records[row].source] for row in told.tolist()])
+    talk = conversations[told] * len(_SOURCES) + source
+    order = np.lexsort((number, talk))  # stable: of one turn, the first record comes first
+    told, number, talk = told[order], number[order], talk[order]
+    same_talk = talk[1:] == talk[:-1]
+    begins = np.concatenate(([True], ~(same_talk & (number[1:] == number[:-1]))))
+    each = np.cumsum(begins) - 1
+    firsts, number, talk = told[begins], number[begins], talk[begins]
+    turns[told] = firsts[each]
+    follows = np.flatnonzero((talk[1:] == talk[:-1]) & (number[1:] - number[:-1] == 1))
+    beside = np.full((firsts.size, 2), -1, dtype=np.int64)
+    beside[follows + 1, 0] = firsts[follows]
+    beside[follows, 1] = firsts[follows + 1]
+    neighbours[told] = beside[each]
+    return turns, neighbours

@@ -1,12 +1,13 @@
 """Words of nearly the same spelling: slips of the finger and variants of names."""
 
-import sys
 from collections.abc import Iterable
 
 MIN_CHARS = 5
 """Shorter words are never taken for one another: too many real ones differ by a letter."""
 MAX_CANDIDATES = 2000
 """Most words of one length and first letter that are looked at: about 1 ms."""
+SPELLING_BYTES = 64
+"""Memory that a word of the vocabulary takes here, without the word itself, rounded up."""
 
 
 class Spelling:
@@ -24,11 +25,6 @@ class Spelling:
         for word in vocabulary:
             if len(word) >= MIN_CHARS - 1:
                 self._words.setdefault((word[0], len(word)), []).append(word)
-
-    @property
-    def nbytes(self) -> int:
-        """Return an estimate of the memory it takes without the words themselves."""
-        return sys.getsizeof(self._words) + sum(160 + sys.getsizeof(words) for words in self._words.values())
 
     def near(self, word: str) -> list[str]:
         """Return the words one slip away from ``word``, in the order of the vocabulary by length."""

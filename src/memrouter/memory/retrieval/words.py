@@ -4,7 +4,8 @@ import asyncio
 import re
 import threading
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Self
 
 import regex
@@ -16,6 +17,8 @@ from memrouter.memory.retrieval.languages import ENGLISH, StopWords, stop_words
 
 MAX_TOKEN_CHARS = 64
 """Longer tokens are cut; both sides of a search cut alike."""
+MAX_KNOWN_RUNS = 16_384
+"""Most words of a language whose stems are kept, in some 200 bytes each."""
 
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u02bc": "'", "\u2018": "'"})
 _CJK = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\u30fc\u3005\u3006"
@@ -33,14 +36,19 @@ def tokenize(text: str) -> list[str]:
     ``- . _ @ : / + &`` count whole and in parts: ``EMP-90210`` gives ``emp-90210``, ``emp`` and ``90210``. Chinese,
     Japanese and Korean runs give their pairs of neighbouring characters, a single character itself.
     """
+    return list(chain.from_iterable(map(_tokens, _runs(text))))
+
+
+def _runs(text: str) -> list[str]:
     folded = _folded(text)
-    tokens = []
-    for run in (_ASCII_RUN if folded.isascii() else _RUN).findall(folded):
-        if run.isascii() and run.isalnum():
-            tokens.append(run)
-        else:
-            tokens += _pieces(run)
-    return [token[:MAX_TOKEN_CHARS] for token in tokens]
+    runs: list[str] = (_ASCII_RUN if folded.isascii() else _RUN).findall(folded)
+    return runs
+
+
+def _tokens(run: str) -> list[str]:
+    if run.isascii() and run.isalnum():
+        return [run[:MAX_TOKEN_CHARS]]
+    return [token[:MAX_TOKEN_CHARS] for token in _pieces(run)]
 
 
 def _folded(text: str) -> str:
@@ -55,6 +63,25 @@ def _pieces(run: str) -> list[str]:
         return [run[i : i + 2] for i in range(max(1, len(run) - 1))]
     parts: list[str] = _JOINT.split(run)
     return parts if len(parts) == 1 else [run, *parts]
+
+
+class _KnownRuns(dict[str, tuple[str, ...]]):
+    """What is made of a run, kept once it was made; all is forgotten when there are MAX_KNOWN_RUNS.
+
+    Any thread may ask it: each step on the dictionary is whole, and two threads make the same.
+    """
+
+    def __init__(self, make: Callable[[str], tuple[str, ...]]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, run: str) -> tuple[str, ...]:
+        made = self._make(run)
+        if len(run) <= MAX_TOKEN_CHARS:
+            if len(self) >= MAX_KNOWN_RUNS:
+                self.clear()
+            self[run] = made
+        return made
 
 
 class Analyzer:
@@ -72,6 +99,7 @@ class Analyzer:
             raise ValueError(f"no stemmer for {language!r}; there are: {', '.join(sorted(Stemmer.algorithms()))}")
         self._language = language
         self._stop_words = stop_words(language)
+        self._known = _KnownRuns(self._terms_of)
         self._own = threading.local()  # a Snowball stemmer must not be entered by two threads
 
     @property
@@ -90,13 +118,16 @@ class Analyzer:
 
     def terms(self, text: str) -> list[str]:
         """Return the index terms of ``text`` in order, repeats included."""
-        return self._stems([token for token in tokenize(text) if token not in self._stop_words])
+        return list(chain.from_iterable(map(self._known.__getitem__, _runs(text))))
 
     def search_words(self, text: str, *, limit: int = 64) -> tuple[str, ...]:
         """Return up to ``limit`` distinct words for a store's own word search: each token, and its stem if another."""
         tokens = [token for token in tokenize(text) if token not in self._stop_words]
         both = (word for pair in zip(tokens, self._stems(tokens), strict=True) for word in pair)
         return tuple(dict.fromkeys(both))[:limit]
+
+    def _terms_of(self, run: str) -> tuple[str, ...]:
+        return tuple(self._stems([token for token in _tokens(run) if token not in self._stop_words]))
 
     def _stems(self, tokens: list[str]) -> list[str]:
         stemmer = getattr(self._own, "stemmer", None)
@@ -117,6 +148,7 @@ class DetectingAnalyzer(Analyzer):
     def __init__(self, analyzers: Mapping[str, Analyzer]) -> None:
         super().__init__()
         self._analyzers = analyzers
+        self._tokens = _KnownRuns(lambda run: tuple(_tokens(run)))
         self._all = StopWords({language: analyzer.stop_words for language, analyzer in analyzers.items()})
 
     @classmethod
@@ -127,7 +159,8 @@ class DetectingAnalyzer(Analyzer):
 
     def suited_to(self, texts: Sequence[str]) -> Analyzer:
         """Return the analyzer for the language of most stop words in the first words of ``texts``."""
-        return self._analyzers[self._all.language(token for text in texts for token in tokenize(text))]
+        runs = chain.from_iterable(map(_runs, texts))
+        return self._analyzers[self._all.language(chain.from_iterable(map(self._tokens.__getitem__, runs)))]
 
 
 async def open_analyzer(language: str) -> Analyzer:

@@ -13,6 +13,8 @@ CARD_NUMBER: Final = "card_number"
 
 # Bounded: at most 19 digits with one blank, dot or dash, or an end of line, between two of them.
 _DIGITS = re.compile(r"(?<![\w.+\-])(?:[0-9](?: ?\n ?|[ .\-])?){13,18}[0-9](?![\w\-]|\.[0-9])")
+# Stands in whatever ``_DIGITS`` finds; without a look behind it is found quicker.
+_MANY = re.compile(r"[0-9](?:(?: ?\n ?|[ .\-])?[0-9]){13}")
 _SEPARATOR = re.compile(r" ?\n ?|[ .\-]")
 _GROUPS = frozenset({(16,), (15,), (14,), (19,), (4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (6, 13), (8, 8)})
 _ISSUERS = re.compile(
@@ -51,6 +53,8 @@ def card_numbers(text: str) -> Iterator[Span]:
 
 
 def _undivided(text: str) -> Iterator[Span]:
+    if _MANY.search(text) is None:
+        return
     for match in _DIGITS.finditer(text):
         if _is_card(match[0]) and not _is_order(text[max(0, match.start() - _BEFORE) : match.start()]):
             yield Span(*match.span(), CARD_NUMBER)

@@ -210,6 +210,14 @@ _MAIL_MARKERS = re.compile(
     r"terms (?:of (?:service|use)|and conditions)|sent from my \w+|update your preferences",
     re.IGNORECASE,
 )
+# Of each marker that ASCII can spell, words that stand in it.
+_MAIL_HINTS = (
+    "from my desk", "will answer", "will respond", "will reply", "urgent", "sie erhalten", "abmelden", "newsletter",
+    "limited access", "respond ", "reply ", "get back", "office", "for your e", "for your message", "on leave",
+    "on vacation", "on annual ", "nicht im haus", "in dringenden", "absent du bureau", "d'urgence",
+    "fuera de la oficina", "unsubscribe", "browser", "all rights reserved", "confidential", "intended", "because",
+    "longer wish to receive", "terms ", "sent from my", "your preferences",
+)  # fmt: skip
 
 
 def is_system_prompt(text: str) -> bool:
@@ -296,7 +304,15 @@ def is_boilerplate(text: str) -> bool:
         return True
     if all(topic.search(text) for topic in _TOPICS) and not _personal(text):
         return True
-    return len({found[0].casefold() for found in _MAIL_MARKERS.finditer(text)}) >= 2
+    return _may_be_mail(text) and len({found[0].casefold() for found in _MAIL_MARKERS.finditer(text)}) >= 2
+
+
+def _may_be_mail(text: str) -> bool:
+    """Return whether a marker of mail may stand in a text; beyond ASCII, letters have too many forms to tell."""
+    if not text.isascii():
+        return True
+    lowered = text.lower()
+    return any(hint in lowered for hint in _MAIL_HINTS)
 
 
 def _first_person(text: str) -> bool:

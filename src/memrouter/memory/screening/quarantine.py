@@ -1,6 +1,7 @@
 """Which texts are kept apart because they try to instruct the model."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from memrouter.config.keeping import QuarantineSettings
 from memrouter.memory.screening.folding import decoded, folded, smuggles
@@ -17,6 +18,11 @@ from memrouter.memory.screening.rules import (
 )
 from memrouter.memory.screening.timed_pattern import TimedPattern
 from memrouter.models.memory import Trust
+
+_STRICT: Final = tuple(rule for rule in PATTERNS if rule.strict and rule.name != ROLE_MARKERS)
+_STRICT_HINTS: Final = frozenset().union(*(rule.hints for rule in _STRICT))
+_ENOUGH: Final = 2
+"""So many strict rules that an answer breaks put its turn into quarantine."""
 
 
 class Quarantine:
@@ -68,15 +74,17 @@ class Quarantine:
         """
         if not self._enabled:
             return None
+        found = self._strict_ones(folded(text))
+        if len(found) < _ENOUGH:
+            return None
         asked = self._strict_ones(folded(own_words))
-        broken = [rule.name for rule in self._strict_ones(folded(text)) if rule not in asked]
-        return broken[0] if len(broken) > 1 else None
+        broken = [rule.name for rule in found if rule not in asked]
+        return broken[0] if len(broken) >= _ENOUGH else None
 
     @staticmethod
     def _strict_ones(text: str) -> list[Rule]:
-        hints = {hint for hint in HINTS if hint in text}
-        strict = (rule for rule in PATTERNS if rule.strict and not rule.hints.isdisjoint(hints))
-        return [rule for rule in strict if rule.name != ROLE_MARKERS and rule.pattern.search(text)]
+        hints = {hint for hint in _STRICT_HINTS if hint in text}
+        return [rule for rule in _STRICT if not rule.hints.isdisjoint(hints) and rule.pattern.search(text)]
 
     def _found(self, text: str, *, own: bool) -> Iterator[str]:
         hints = {hint for hint in HINTS if hint in text}

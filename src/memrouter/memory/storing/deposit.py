@@ -95,7 +95,10 @@ def deposit(
         now: Milliseconds since the epoch.
         settings: When a text counts as remembered.
     """
-    pool = Pool(kept.visible, room=len(places), settings=settings) if unique else None
+    # A single memory beside none has no twin.
+    pool = None
+    if unique and (kept.visible or len(places) > 1):
+        pool = Pool(kept.visible, room=len(places), settings=settings)
     return _Depositor(kept, pool, actor=actor, now=now).run(places, erased)
 
 

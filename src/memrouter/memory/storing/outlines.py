@@ -1,7 +1,7 @@
 """What this router knows of owners to whom it has just written: enough to see that a text is new without a search.
 
-An outline holds of each kept memory a digest of its text, its turn and its vector in half precision; it is good for one
-generation of its owner. It never says that a memory is there, only which may be worth a look, and misses none.
+An outline holds of each kept memory a digest of its text, its turn and its vector in 16 bits a number; it is good for
+one generation of its owner. It never says that a memory is there, only which may be worth a look, and misses none.
 """
 
 import asyncio
@@ -30,8 +30,10 @@ MAX_NOTES: Final = 10_000
 NEAR: Final = 64
 """Most near memories that are looked at for one text; the nearest ones."""
 
-_HALF_PRECISION: Final = 2e-3
-"""By how much a score of vectors in half precision may be off."""
+_STEPS: Final = 32_767
+"""A number of a unit vector is held as so many times its value: unlike half precision, widened at once."""
+_ROUNDING: Final = 2e-3
+"""By how much a score of rounded vectors may be off: more than ``sqrt(dimension) / (4 * _STEPS)``."""
 _BYTES_BESIDE: Final = 400
 _SPARE_ROWS: Final = 64
 _OTHERS_WRITE: Final = -1
@@ -48,7 +50,7 @@ class Outline:
     def __init__(self, records: Sequence[MemoryRecord]) -> None:
         self._ids: list[str] = []
         self._rows: dict[int, list[int]] = {}
-        self._matrix: NDArray[np.float16] = np.zeros((0, 0), dtype=np.float16)
+        self._matrix: NDArray[np.int16] = np.zeros((0, 0), dtype=np.int16)
         self.add(records)
 
     def __len__(self) -> int:
@@ -66,11 +68,11 @@ class Outline:
             return
         first, last = len(self._ids), len(self._ids) + len(records)
         if last > len(self._matrix):
-            grown = np.zeros((last + max(_SPARE_ROWS, last // 8), len(records[0].embedding)), dtype=np.float16)
+            grown = np.zeros((last + max(_SPARE_ROWS, last // 8), len(records[0].embedding)), dtype=np.int16)
             grown[:first] = self._matrix[:first] if first else 0
             self._matrix = grown
         for row, record in enumerate(records, first):
-            self._matrix[row] = record.embedding
+            self._matrix[row] = np.rint(np.clip(record.embedding, -1, 1) * _STEPS)
             for name in _names(record):
                 self._rows.setdefault(name, []).append(row)
         self._ids += (record.id for record in records)
@@ -90,8 +92,8 @@ class Outline:
     def _near(self, vector: Vector, threshold: float) -> list[int]:
         held = self._matrix[: len(self._ids)].astype(np.float32)
         # Not a product by BLAS, whose threads wait for one another on a busy machine.
-        scores = (1 + np.einsum("ij,j->i", held, vector)) / 2
-        near = np.flatnonzero(scores >= threshold - _HALF_PRECISION)
+        scores = (1 + np.einsum("ij,j->i", held, vector) / _STEPS) / 2
+        near = np.flatnonzero(scores >= threshold - _ROUNDING)
         best: list[int] = near[np.argsort(-scores[near], kind="stable")][:NEAR].tolist()
         return best
 

@@ -203,7 +203,10 @@ class WriteGate:
     async def _plan(self, write: Write, again: bool, generation: int) -> Plan[_Written]:
         now = self._clock.now_ms()
         outline = await self._outline(write, generation)
-        kept, erased = await asyncio.gather(self._kept(write, outline, again, now), self._erased(write, now))
+        if outline is None:
+            kept, erased = await asyncio.gather(self._read(write, again, now), self._erased(write, now))
+        else:
+            kept, erased = await self._suspected(write, outline, again, now), await self._erased(write, now)
         todo = partial(
             deposit,
             write.places,
@@ -225,12 +228,13 @@ class WriteGate:
             return None
         return await self.edits.outlines.at(write.scope.user_id, generation, self._store)
 
-    async def _kept(self, write: Write, outline: Outline | None, again: bool, now: int) -> Kept:
-        if outline is None:
-            replayed = self._replays.suspected(write.records) if write.unique else ()
-            return await read_kept(
-                self._store, write.scope, write.records, unique=write.unique, again=again, replayed=replayed, now=now
-            )
+    async def _read(self, write: Write, again: bool, now: int) -> Kept:
+        replayed = self._replays.suspected(write.records) if write.unique else ()
+        return await read_kept(
+            self._store, write.scope, write.records, unique=write.unique, again=again, replayed=replayed, now=now
+        )
+
+    async def _suspected(self, write: Write, outline: Outline, again: bool, now: int) -> Kept:
         todo = partial(self._suspects, write.records, outline)
         inline = len(write.records) * len(outline) <= INLINE_PAIRS
         ids = todo() if inline else await asyncio.to_thread(todo)

@@ -180,6 +180,8 @@ class SqliteStore:
 
     async def commit(self, change: Change) -> int | None:
         """See ``MemoryStore.commit``."""
+        # Tasks that are about to commit come this far, too: their changes then share one transaction.
+        await asyncio.sleep(0)
         return await self._writer.run(lambda connection: self._commit(connection, change))
 
     @property

@@ -121,6 +121,7 @@ class Writer(Worker):
     ) -> None:
         super().__init__(connection, place=place, name=name, guard=guard)
         self._waiting: deque[_Write[object]] = deque()
+        self._called = False
 
     async def run(self, job: Job[T]) -> T:
         """Return what ``job`` returns, once it is on the disk.
@@ -133,13 +134,34 @@ class Writer(Worker):
         write = _Write(job)
         self._waiting.append(write)  # type: ignore[arg-type] # a write of any result; only its own caller reads it
         try:
-            self._submit(self._drain)
+            self._call()
         except StoreUnavailable:
             if write.future.cancel():  # else a call before the closing has begun it already
                 raise
         return await self._result(write.future)
 
+    async def aclose(self) -> None:
+        """See ``Worker.aclose``; a write that comes later is refused, whatever waits before it."""
+        self._called = False
+        await super().aclose()
+
+    def _call(self) -> None:
+        """Have the thread take what waits, unless it was called and has not begun: then it finds this write, too."""
+        if self._called:
+            return
+        self._called = True  # before the thread can begin, which says that it has
+        try:
+            self._submit(self._drain)
+        except StoreUnavailable:
+            self._called = False
+            raise
+
     def _drain(self) -> None:
+        self._called = False
+        while self._waiting:
+            self._write_batch()
+
+    def _write_batch(self) -> None:
         batch = [write for write in self._take() if write.future.set_running_or_notify_cancel()]
         if not batch:
             return

@@ -144,13 +144,25 @@ local function wanted(key, kind, source, conversation)
   if not (one_of(ARGV[6], kind) and one_of(ARGV[7], source)) then return false end
   return ARGV[8] ~= '1' or (conversation or packed_part(key, 'conversation_id')) == ARGV[9]
 end
+local function selects(key, f)
+  return in_scope(f[1], f[2]) and shown(key, f[6], f[7]) and wanted(key, f[3], f[4], f[5])
+end
 local function selected(key)
   local f = redis.call('HMGET', key,
     'user_id', 'project_id', 'memory_type', 'source', 'conversation_id', 'live_until', 'expires_at')
-  return in_scope(f[1], f[2]) and shown(key, f[6], f[7]) and wanted(key, f[3], f[4], f[5]), f
+  return selects(key, f), f
 end
 """
 )
+
+# The row of a memory that is selected, in one command and not in two: a third of the time of reading an owner whole.
+_SELECTED_ROW = f"""
+local function selected_row(key)
+  local f = redis.call('HMGET', key, 'user_id', 'project_id', 'memory_type', 'source', 'conversation_id', 'live_until',
+    'expires_at', {_listed(PACKED_FIELDS)})
+  return selects(key, f) and {{f[8], f[9], f[10]}}
+end
+"""
 
 # A walk goes newest first and stands on the last memory that it left behind: a rank would move under it. Where that
 # memory is gone, the walk begins again with those of the same millisecond, so that it never skips one.
@@ -212,6 +224,7 @@ SCAN = LuaScript(
     READ
     + ROW
     + _SELECT
+    + _SELECTED_ROW
     + """
 local generation = tonumber(redis.call('GET', KEYS[2]) or 0)
 if generation == tonumber(ARGV[11]) then return {generation, 'same'} end
@@ -228,9 +241,9 @@ if redis.call('ZCARD', KEYS[1]) > limit then
 end
 local rows, ids = {}, {}
 for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, -1)) do
-  local key = ARGV[1] .. id
-  if selected(key) then
-    rows[#rows + 1] = row(key)
+  local found = selected_row(ARGV[1] .. id)
+  if found then
+    rows[#rows + 1] = found
     ids[#ids + 1] = id
   end
 end
