@@ -155,7 +155,7 @@ end
 """
 )
 
-# The row of a memory that is selected, in one command and not in two: a third of the time of reading an owner whole.
+# The row of a memory that is selected, in one command and not in two.
 _SELECTED_ROW = f"""
 local function selected_row(key)
   local f = redis.call('HMGET', key, 'user_id', 'project_id', 'memory_type', 'source', 'conversation_id', 'live_until',
