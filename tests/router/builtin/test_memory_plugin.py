@@ -190,7 +190,9 @@ class StalledStore(InstrumentedStore):
         return await super().search(scope, query)
 
 
-@pytest.mark.parametrize("stalled", [{"searched": StalledStore}, {"embedder": StalledEmbedder()}], ids=["store", "embedder"])
+@pytest.mark.parametrize(
+    "stalled", [{"searched": StalledStore}, {"embedder": StalledEmbedder()}], ids=["store", "embedder"]
+)
 async def test_past_the_deadline_the_request_goes_on_without_memory_and_says_so(
     tmp_path: Path, stalled: dict[str, Any]
 ) -> None:
