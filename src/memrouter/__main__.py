@@ -2,8 +2,7 @@
 
 import sys
 
-INTERRUPTED_EXIT = 130
-"""Exit status after Ctrl-C, as shells have it."""
+from memrouter.cli.exit_status import INTERRUPTED_EXIT
 
 
 def run() -> None:

@@ -8,10 +8,9 @@ from typing import Annotated, Any, TypeGuard
 
 import typer
 
+from memrouter.cli.exit_status import INCOMPLETE_EXIT
 from memrouter.cli.options import JsonOption
 
-FAILED_EXIT = 1
-"""Exit status where the router does not answer or cannot serve."""
 MAX_REPORT_BYTES = 1024 * 1024
 
 
@@ -32,7 +31,7 @@ def health(
         report = {"status": "failed", "checks": {"answer": {"status": "failed", "detail": _plain(reason)}}}
     typer.echo(json.dumps(report, indent=2) if as_json else "\n".join(_lines(report)))
     if report["status"] not in ("ok", "degraded"):
-        raise typer.Exit(FAILED_EXIT)
+        raise typer.Exit(INCOMPLETE_EXIT)
 
 
 def _ready(url: str, timeout: float) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from memrouter.cli.exit_status import FAILED_EXIT
 from memrouter.cli.sockets import bind
 from memrouter.cli.workers.link import Inheritance
 from memrouter.config.load import Loaded, load_settings
@@ -19,7 +20,6 @@ from memrouter.errors import ConfigError, ConfigProblem, MemrouterError
 from memrouter.observability.logs import configure_logging
 
 logger = logging.getLogger(__name__)
-CONFIG_EXIT = 2
 KEY_VARIABLE = "MEMROUTER_UPSTREAM_KEY"
 _ONE_THREAD: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -63,7 +63,7 @@ def serve(
         _answer(settings, inherited)
     except MemrouterError as error:
         typer.echo(str(error), err=True)
-        raise typer.Exit(CONFIG_EXIT) from error
+        raise typer.Exit(FAILED_EXIT) from error
 
 
 def _answer(settings: Settings, inherited: Inheritance | None) -> None:

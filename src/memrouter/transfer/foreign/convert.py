@@ -17,7 +17,7 @@ from memrouter.transfer.foreign.mem0 import from_mem0
 from memrouter.transfer.foreign.memory import ForeignMemory, Owners, line_of
 from memrouter.transfer.foreign.redis_ams import LISTS as REDIS_AMS_LISTS
 from memrouter.transfer.foreign.redis_ams import from_redis_ams
-from memrouter.transfer.format import FORMAT, VERSION, Filters, Manifest, MemoryLine, Origin, Trailer, encode
+from memrouter.transfer.format import FORMAT, VERSION, Filters, Manifest, Origin, Trailer, encode
 from memrouter.transfer.report import MAX_REFUSALS, Refusal
 
 MAX_FOREIGN_BYTES: Final = 512 * 1024 * 1024
@@ -96,7 +96,7 @@ def convert(
     lines = _lines(_whole(source), origin, owners, report, now=now)
     if report.read and not report.objects:
         raise InvalidRequest(f"the file holds no JSON object; is it an export of {origin}, unpacked or named .gz?")
-    digest = _written(target, [_manifest(about, count=len(lines)), *lines])
+    digest = _written(target, [encode(_manifest(about, count=len(lines))), *lines])
     target.write(encode(Trailer(count=len(lines), sha256=digest)))
     target.seek(0)
     return report
@@ -111,9 +111,9 @@ def _whole(source: Iterable[bytes]) -> bytes:
     return bytes(raw)
 
 
-def _lines(raw: bytes, origin: Foreign, owners: Owners, report: Conversion, *, now: int) -> list[MemoryLine]:
+def _lines(raw: bytes, origin: Foreign, owners: Owners, report: Conversion, *, now: int) -> list[bytes]:
     read, lists = _READERS[origin]
-    lines: list[MemoryLine] = []
+    lines: list[bytes] = []
     seen: set[tuple[str, str]] = set()
     for number, item in objects_of(raw, lists=lists):
         report.read += 1
@@ -124,7 +124,7 @@ def _lines(raw: bytes, origin: Foreign, owners: Owners, report: Conversion, *, n
         try:
             memory = read(item)
             line = line_of(memory, owners, now=now)
-            encode(line)
+            encoded = encode(line)
         except InvalidRequest as error:
             report.skip(number, str(error))
             continue
@@ -136,7 +136,7 @@ def _lines(raw: bytes, origin: Foreign, owners: Owners, report: Conversion, *, n
         report.dropped["project"] += memory.project is not None and not owners.keep_projects
         report.dropped["end of content"] += len((memory.content or "").encode(errors="ignore")) > MAX_CONTENT_BYTES
         report.converted += 1
-        lines.append(line)
+        lines.append(encoded)
     return lines
 
 
@@ -154,10 +154,9 @@ def _manifest(about: Capabilities, *, count: int) -> Manifest:
     )
 
 
-def _written(target: BinaryIO, lines: Sequence[Manifest | MemoryLine]) -> str:
+def _written(target: BinaryIO, lines: Sequence[bytes]) -> str:
     digest = hashlib.sha256()
     for line in lines:
-        encoded = encode(line)
-        digest.update(encoded)
-        target.write(encoded)
+        digest.update(line)
+        target.write(line)
     return digest.hexdigest()
