@@ -26,7 +26,7 @@ from benchmarks.sampling import Spread
 from benchmarks.usage import cpu_seconds, rss_bytes
 from memrouter.demo.processes import free_port
 
-PER_USER, QUESTIONS_EACH = 100, 5
+PER_USER, TURNS_EACH = 100, 200
 RATE = 200.0
 PARTS = 5
 """Into how many parts of equal length a soak is cut for its slope and spread."""
@@ -61,7 +61,7 @@ async def sampled(running: Running, into: list[Sample], begun: float, pause: flo
 
 async def soak(chosen: argparse.Namespace, report: Report, console: Console) -> None:
     """Have mixed traffic come at a steady rate, and tell how the memory of the router went."""
-    seconds, turns = chosen.minutes * 60, people.asked(range(chosen.users), PER_USER, chosen.users * QUESTIONS_EACH)
+    seconds, turns = chosen.minutes * 60, people.said(range(chosen.users), PER_USER, chosen.users * TURNS_EACH)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         echo = Running(*await stack.enter_async_context(echo_server(folder)))

@@ -25,26 +25,30 @@ from benchmarks.usage import cpu_seconds, rss_bytes, settled
 from memrouter.demo.processes import DemoError, free_port
 from memrouter.testing.valkey import ValkeyServer
 
-PER_USER, QUESTIONS_EACH = 100, 5
-WARM_CLIENTS = 8
+PER_USER, TURNS_EACH = 100, 200
+WARM_CLIENTS, WARM_TURNS = 8, 5
 LEAST_RATE = 10_000
 """Answers per second that clients and model server must manage without a router, or they would be what is measured."""
 ARMS = {
     "direct": "direct, no router",
     "none": "memrouter: no memory",
     "sqlite": "memrouter: SQLite",
+    "sqlite-2": "memrouter: SQLite, 2 workers",
     "sqlite-recall": "memrouter: SQLite, recall only",
     "valkey": "memrouter: Valkey",
     "hot": "memrouter: hot cache hit",
     "litellm": "LiteLLM proxy",
 }
 """Names by key."""
+TWO = 2
+"""Worker processes of the arm that has several."""
 EXPLAINED = (
-    f"Each user has {PER_USER} memories. Memory means recall before the answer and storing of the turn "
-    "after it, as by default. *Recall only* stores nothing. *Hot cache hit*: recall only, on Valkey, each answer from "
-    "the hot cache and none from the process itself. *Added* is what is slower than direct, round by round."
+    f"Each user has {PER_USER} memories at first; half of the turns tell something new, half ask about it. Memory "
+    "means recall before the answer and storing of the turn after it, as by default. *Recall only* stores nothing. "
+    "*Hot cache hit*: recall only, on Valkey, each answer from the hot cache and none from the process itself. *Added* "
+    "is what is slower than direct, round by round."
 )
-MEMORY_ARMS = ("sqlite", "sqlite-recall", "valkey", "hot")
+MEMORY_ARMS = ("sqlite", "sqlite-2", "sqlite-recall", "valkey", "hot")
 
 
 @dataclass(slots=True)
@@ -118,7 +122,9 @@ async def open_arms(
             configuration = plain_settings(upstream, port=free_port(), memory=memory)
             if name in MEMORY_ARMS:
                 await fill(checked(configuration).memory, range(users), PER_USER)
-            arms[name] = await stack.enter_async_context(memrouter(folder, configuration, name=name))
+            workers = TWO if name == "sqlite-2" else 1
+            workers = TWO if name == "sqlite-2" else 1
+            arms[name] = await stack.enter_async_context(memrouter(folder, configuration, name=name, workers=workers))
     return arms
 
 
@@ -129,7 +135,7 @@ def memory_settings(arm: str, folder: Path, valkey: int | None) -> dict[str, Any
     match arm:
         case "none":
             return {"enabled": False}
-        case "sqlite":
+        case "sqlite" | "sqlite-2":
             return sqlite
         case "sqlite-recall":
             return {**sqlite, "auto_store": False}
@@ -150,7 +156,7 @@ async def measure_arms(
     runs: dict[tuple[bool, int, str], Run] = defaultdict(Run)
     rng, lost = random.Random(0), set[str]()
     for arm in arms.values():
-        await generator.run(arm.port, clients=WARM_CLIENTS, seconds=0, least=chosen.users * QUESTIONS_EACH)
+        await generator.run(arm.port, clients=WARM_CLIENTS, seconds=0, least=chosen.users * WARM_TURNS)
     for stream in (False, True):
         for clients in chosen.stream_clients if stream else chosen.clients:
             for number in range(-1, chosen.rounds):
@@ -242,7 +248,7 @@ async def run(chosen: argparse.Namespace, console: Console) -> Report:
         "overhead", "Router overhead", parameters(chosen, ("rounds", "seconds", "users", "clients", "stream_clients"))
     )
     names = [name for name in ARMS if name in chosen.arms and (chosen.peers or name != "litellm")]
-    turns = people.asked(range(chosen.users), PER_USER, chosen.users * QUESTIONS_EACH)
+    turns = people.said(range(chosen.users), PER_USER, chosen.users * TURNS_EACH)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with AsyncExitStack() as stack:

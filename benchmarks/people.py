@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from memrouter.embeddings.wordllama import WordLlamaEmbedder
 from memrouter.models.memory import MemoryRecord
@@ -115,3 +116,22 @@ def asked(users: Sequence[int], per_user: int, number: int, *, seed: int = 1) ->
             known[user] = [fact.question for fact in facts(user, min(per_user, 200))]
         questions.append((name(user), rng.choice(known[user])))
     return questions
+
+
+def said(users: Sequence[int], per_user: int, number: int, *, seed: int = 1) -> list[tuple[str, str]]:
+    """Return users' ids and what they say in turn: now a fact that is new, now a question about an old one.
+
+    Args:
+        users: Who speaks, in a random order.
+        per_user: How many facts of each are remembered already.
+        number: How many turns; some ten thousands before facts come again.
+        seed: Of the order.
+    """
+    rng = random.Random(seed)
+    fresh = {user: islice(facts(user, per_user + number), per_user, None) for user in users}
+    questions = asked(users, per_user, number, seed=seed)
+    turns = []
+    for place, question in enumerate(questions):
+        user = rng.choice(users)
+        turns.append(question if place % 2 else (name(user), next(fresh[user]).text))
+    return turns

@@ -66,19 +66,23 @@ def plain_settings(upstream: int, *, port: int, memory: Mapping[str, Any], log_l
 
 
 @asynccontextmanager
-async def memrouter(folder: Path, configuration: Mapping[str, Any], *, name: str) -> AsyncIterator[Running]:
+async def memrouter(
+    folder: Path, configuration: Mapping[str, Any], *, name: str, workers: int = 1
+) -> AsyncIterator[Running]:
     """Run a router while the body runs; it is ready on entry.
 
     Args:
         folder: Where its files go.
         configuration: From ``plain_settings``.
         name: Of its files.
+        workers: How many processes.
     """
     file = folder / f"{name}.yaml"
     file.write_text(json.dumps(configuration), encoding="utf-8")
     port = configuration["listeners"][0]["port"]
     ready = f"http://127.0.0.1:{port}/ready"
-    async with server(serve_command(file), ready_url=ready, log=folder / f"{name}.log", env=os.environ) as process:
+    command = [*serve_command(file), "--workers", str(workers)]
+    async with server(command, ready_url=ready, log=folder / f"{name}.log", env=os.environ) as process:
         yield Running(port, process.pid)
 
 

@@ -49,7 +49,7 @@ async def load_generator(turns: Sequence[tuple[str, str]], folder: Path) -> Asyn
     """Run the clients' process while the body runs.
 
     Args:
-        turns: User and question, asked over and over.
+        turns: User and what is said, over and over.
         folder: Where its file goes.
     """
     file = folder / "turns.json"

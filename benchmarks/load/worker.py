@@ -1,6 +1,6 @@
 """``python -m benchmarks.load.worker FILE``: the process that the clients live in.
 
-FILE holds the turns that are asked, as JSON: a list of user and question. Orders come as JSON lines on standard input,
+FILE holds the turns, as JSON: a list of user and what is said. Orders come as JSON lines on standard input,
 and each is answered with one on standard output.
 """
 
@@ -40,29 +40,30 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Asked:
-    """The turns as requests without end; each server gets them from where it was left.
+    """The turns as requests without end; each server gets them from where it was left, in whatever form.
 
     Args:
-        turns: User and question.
+        turns: User and what is said.
     """
 
     def __init__(self, turns: list[tuple[str, str]]) -> None:
         self._turns = turns
-        self._begun: dict[tuple[int, str, bool], Iterator[bytes]] = {}
+        self._made: dict[tuple[int, str, bool], list[bytes]] = {}
+        self._places: dict[int, Iterator[int]] = {}
 
     def requests(self, port: int, *, model: str, stream: bool) -> Iterator[bytes]:
         key = (port, model, stream)
-        if key not in self._begun:
-            made = [
-                request(port, msgspec.json.encode(_body(question, model=model, stream=stream)), user=user)
-                for user, question in self._turns
+        if key not in self._made:
+            self._made[key] = [
+                request(port, msgspec.json.encode(_body(text, model=model, stream=stream)), user=user)
+                for user, text in self._turns
             ]
-            self._begun[key] = itertools.cycle(made)
-        return self._begun[key]
+        made, places = self._made[key], self._places.setdefault(port, itertools.cycle(range(len(self._turns))))
+        return (made[place] for place in places)
 
 
-def _body(question: str, *, model: str, stream: bool) -> dict[str, object]:
-    body: dict[str, object] = {"model": model, "messages": [{"role": "user", "content": question}]}
+def _body(text: str, *, model: str, stream: bool) -> dict[str, object]:
+    body: dict[str, object] = {"model": model, "messages": [{"role": "user", "content": text}]}
     return body | {"stream": True} if stream else body
 
 

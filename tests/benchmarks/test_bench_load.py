@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 from benchmarks.load.echo import TOKENS, WORDS
 from benchmarks.load.generator import echo_server, load_generator
+from benchmarks.load.worker import Asked
 from benchmarks.usage import cpu_seconds, rss_bytes
 from openai import AsyncOpenAI
 
@@ -35,6 +36,13 @@ async def test_clients_report_one_latency_for_every_answer(tmp_path: Path) -> No
     assert whole["failures"] == 0
     assert len(streamed["latencies"]) == 2
     assert len(streamed["gaps"]) == 2 * (TOKENS - 1)
+
+
+def test_each_server_hears_every_turn_once_before_any_comes_again() -> None:
+    said = Asked([("alice", "one"), ("bob", "two"), ("carol", "three")])
+    heard = [next(said.requests(1, model="qwen3", stream=stream)) for stream in (False, True, False)]
+    assert [b"one" in heard[0], b"two" in heard[1], b"three" in heard[2]] == [True] * 3
+    assert b"one" in next(said.requests(2, model="qwen3", stream=False))
 
 
 async def test_failures_are_counted_and_not_timed(tmp_path: Path) -> None:
