@@ -38,6 +38,8 @@ SECONDS = {False: 0.15, True: 2.0}
 """About how long each case may take in a round, quick and full."""
 QUICK_MILVUS = 10_000
 """Most memories that a quick run puts into Milvus, which takes them in more slowly than the others."""
+FULL_MOST = 1_000_000
+"""Most memories of a full run."""
 OURS = 5
 """Cases that every set of memories has."""
 HELD_NOTE = (
@@ -211,9 +213,9 @@ def _policy(runtime: Runtime) -> RecallPolicy:
 
 
 def sizes_on(kind: str, chosen: argparse.Namespace) -> list[int]:
-    """Return the sizes for one kind of store: where none were named, only --full has Milvus filled further."""
+    """Return the sizes for one kind of store."""
     sizes: list[int] = chosen.memories
-    return [size for size in sizes if size <= QUICK_MILVUS or chosen.all_sizes or kind != "milvus"]
+    return [size for size in sizes if size <= chosen.milvus_most or kind != "milvus"]
 
 
 def data_sets(kind: str, server: Backend, chosen: argparse.Namespace) -> list[DataSet]:
@@ -298,6 +300,7 @@ def options() -> argparse.ArgumentParser:
     made = parser(__doc__ or "", stores=True, peers=True)
     made.add_argument("--samples", type=positive, default=100, help="questions in each round")
     made.add_argument("--memories", type=positive, nargs="*", help=f"sizes, {PER_USER} a user")
+    made.add_argument("--milvus-most", type=positive, help="sizes above it are left out on Milvus")
     made.add_argument("--one-user", type=positive, nargs="*", help="sizes of single users")
     made.add_argument("--peer-memories", type=positive, nargs="*", help="sizes at which peers are measured")
     return made
@@ -305,9 +308,10 @@ def options() -> argparse.ArgumentParser:
 
 def completed(chosen: argparse.Namespace) -> argparse.Namespace:
     """Fill in the sizes that were not chosen."""
-    chosen.all_sizes = chosen.full or chosen.memories is not None
     if chosen.memories is None:
-        chosen.memories = [1_000, 10_000, 100_000] + ([1_000_000] if chosen.full else [])
+        chosen.memories = [1_000, 10_000, 100_000] + ([FULL_MOST] if chosen.full else [])
+    if chosen.milvus_most is None:
+        chosen.milvus_most = FULL_MOST if chosen.full else QUICK_MILVUS
     if chosen.one_user is None:
         chosen.one_user = [100, 1_000, 5_000] + ([20_000] if chosen.full else [])
     if chosen.peer_memories is None:
