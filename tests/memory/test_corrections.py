@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from memrouter.config.memory import MemorySettings
 from memrouter.errors import InvalidRequest, NotFound, StoreUnavailable
+from memrouter.memory.corrections import CHANGED_MEANWHILE
 from memrouter.memory.storing.deposit import Fate
 from memrouter.memory.storing.drafts import MemoryDraft, MemoryEdit
 from memrouter.models.history import Actor, Event, HistoryEntry
@@ -195,6 +196,20 @@ async def test_an_edited_text_is_screened_and_kept_apart_where_it_must_be(bench:
     assert await bench.visible() == []
     right = await bench.corrections.edit(ANNA, record.id, MemoryEdit(content=NEW))
     assert (right.quarantine, await bench.visible()) == (None, [NEW])
+
+
+async def test_of_two_edits_of_the_same_sight_one_is_refused(bench: Bench) -> None:
+    (record,) = await bench.say(OLD)
+    bench.clock.ms += 1000
+    edits = [
+        bench.corrections.edit(ANNA, record.id, MemoryEdit(content=text), seen_at=record.updated_at)
+        for text in (NEW, "I moved to Madrid in May, next to the old station.")
+    ]
+    first, second = await asyncio.gather(*edits, return_exceptions=True)
+    refused = [error for error in (first, second) if isinstance(error, InvalidRequest)]
+    assert [error.code for error in refused] == [CHANGED_MEANWHILE]
+    (kept,) = [record for record in (first, second) if isinstance(record, MemoryRecord)]
+    assert await bench.visible() == [kept.content]
 
 
 async def test_a_quarantined_memory_is_found_once_it_is_released(bench: Bench) -> None:

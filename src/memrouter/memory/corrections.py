@@ -38,6 +38,8 @@ from memrouter.stores.base import MemoryStore
 
 MAX_CHAIN: Final = 1000
 """Most memories of a chain of replacements that are looked at."""
+CHANGED_MEANWHILE: Final = "changed_meanwhile"
+"""Code of the error for an edit of what no longer stands."""
 
 _ACTORS: Final = {
     Source.API: Actor.OWNER,
@@ -155,14 +157,29 @@ class Corrections:
         """Take back a ``pin`` and return the memory."""
         return await self.edit(scope, memory_id, MemoryEdit(pinned=False), actor=actor)
 
-    async def edit(self, scope: Scope, memory_id: str, edit: MemoryEdit, *, actor: Actor = Actor.OWNER) -> MemoryRecord:
+    async def edit(
+        self,
+        scope: Scope,
+        memory_id: str,
+        edit: MemoryEdit,
+        *,
+        actor: Actor = Actor.OWNER,
+        seen_at: int | None = None,
+    ) -> MemoryRecord:
         """Change one memory and return it as it now is; a changed content is screened and gets a new vector.
 
         Where only ``pinned`` is named and it is so already, nothing changes.
 
+        Args:
+            scope: Whose.
+            memory_id: Which.
+            edit: What to change.
+            actor: Who corrects.
+            seen_at: The ``updated_at`` of the memory that the editor saw, where it must still stand.
+
         Raises:
             InvalidRequest: Nothing to change, a field out of range, or a content that must not be kept; ``param``
-                names it.
+                names it. Or the memory was changed since it was seen; the code is ``CHANGED_MEANWHILE``.
             EmbeddingError: The embedder failed.
         """
         check_id(memory_id)
@@ -171,6 +188,8 @@ class Corrections:
         text = None if edit.content is None else await self._new_text(scope, memory_id, edit.content)
 
         def changed(record: MemoryRecord) -> MemoryRecord:
+            if seen_at not in (None, record.updated_at):
+                raise InvalidRequest("this memory was changed meanwhile", code=CHANGED_MEANWHILE, param="id")
             if _named(edit):
                 model = self._gate.admission.embedding_model
                 record = _edited(record, edit, text, model=model, actor=actor, now=now)

@@ -11,11 +11,13 @@ from memrouter.inspector.memories.looking import MEMORY, QUARANTINE, choices
 from memrouter.inspector.memories.memory_forms import change_of, minute, new_memory_of, replacement_of, text_of
 from memrouter.inspector.sign_in import local_path
 from memrouter.inspector.visit import HOME, Page, Visit
+from memrouter.memory.corrections import CHANGED_MEANWHILE
 
 _EDIT: Final = f"{MEMORY}/edit"
 _REPLACE: Final = f"{MEMORY}/replace"
 _DELETE: Final = f"{MEMORY}/delete"
 _ADD: Final = f"{HOME}/add"
+_OVERTAKEN: Final = "This memory was changed meanwhile. Below is what you wrote; saving puts it over the change."
 
 
 def correcting_pages() -> list[Page]:
@@ -76,16 +78,18 @@ async def _show_edit(visit: Visit) -> Response:
 async def _edit(visit: Visit) -> Response:
     memory, problem = await _named(visit), ""
     if visit.form.get("updated_at") != str(memory.updated_at):
-        problem = "This memory was changed meanwhile. Below is what you wrote; saving puts it over the change."
+        problem = _OVERTAKEN
     else:
         try:
             change = change_of(visit.form, memory)
             if change is None:
                 return visit.to(MEMORY, id=memory.id, notice="unchanged")
-            await visit.memory.edit(visit.owner, memory.id, change.edit())
+            edit = visit.memory.corrections.edit
+            await edit(visit.owner, memory.id, change.edit(), seen_at=memory.updated_at)
             return visit.to(MEMORY, id=memory.id, notice="saved")
         except RequestError as error:
-            problem = str(error)
+            overtaken = error.code == CHANGED_MEANWHILE
+            memory, problem = (await _named(visit), _OVERTAKEN) if overtaken else (memory, str(error))
     written = {**visit.form, "content": text_of(visit.form)}
     fields = {name: written.get(name, "") for name in ("content", "type", "importance", "expires_at")}
     return await visit.render(
