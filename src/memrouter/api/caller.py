@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection
 
 from memrouter.api.identity.advice import TRUSTS_BODY
 from memrouter.api.identity.authenticator import Authenticator, Client, RawHeaders
+from memrouter.api.identity.blind_writes import check_not_blind
 from memrouter.api.identity.rebinding import OwnNames, RebindingGuard
 from memrouter.api.limits import CallerLimits, address_of
 from memrouter.config.auth import AuthSettings
@@ -63,7 +64,7 @@ class Access:
         Raises:
             InvalidRequest: Identity headers that cannot be right; ``param`` names the header.
             Unauthenticated: A credential is missing or wrong.
-            Forbidden: The caller claims to be somebody else, or is a page whose name was made to lead here.
+            Forbidden: The caller claims to be somebody else, or is a page that must not.
             RateLimited: The caller asks too often.
             Overloaded: Credentials cannot be checked now.
             StoreUnavailable: The store with the API keys cannot be asked.
@@ -73,6 +74,7 @@ class Access:
         try:
             if self._guard is not None:
                 self._guard.check(connection.scope)
+                check_not_blind(connection.scope)
             identity = await self._authenticator.identify(headers, client)
         except (Unauthenticated, Forbidden):
             self._count(connection, address_of(client))
