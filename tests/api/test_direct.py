@@ -6,11 +6,12 @@ from contextlib import AbstractAsyncContextManager
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from memrouter.api.access import AccessMiddleware
-from memrouter.api.direct import DirectRoute
+from memrouter.api.direct import DirectApp, DirectRoute
 from memrouter.api.errors import install
 from memrouter.errors import InvalidRequest
 from memrouter.observability.metrics import Metrics
@@ -30,11 +31,9 @@ async def endpoint(request: Request) -> Response:
 
 
 def app_of(metrics: Metrics, *, direct: bool) -> FastAPI:
-    app = FastAPI()
+    app = DirectApp(direct=DirectRoute(path=PATH, endpoint=endpoint, metrics=metrics) if direct else None)
     install(app, metrics=metrics)
-    if direct:
-        app.add_middleware(DirectRoute, path=PATH, endpoint=endpoint, metrics=metrics)
-    app.add_middleware(AccessMiddleware, metrics=metrics, clock=ManualClock(), ids=lambda: "req_1")
+    app.surround(Middleware(AccessMiddleware, metrics=metrics, clock=ManualClock(), ids=lambda: "req_1"))
     app.add_api_route(PATH, endpoint, methods=["POST"])
     return app
 

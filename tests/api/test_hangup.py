@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.types import Message
 
-from memrouter.api.hangup import ClientGone, Hangup
+from memrouter.api.hangup import WATCHED_FROM_SECONDS, ClientGone, Hangup
 
 
 class Connection:
@@ -25,6 +25,32 @@ async def test_work_ends_normally_while_the_client_stays() -> None:
     hangup = Hangup(Connection().receive)
     assert await hangup.guard(asyncio.sleep(0, result=5)) == 5
     hangup.release()
+
+
+async def test_short_work_is_not_watched() -> None:
+    async def receive() -> Message:
+        raise AssertionError
+
+    hangup = Hangup(receive)
+    assert await hangup.guard(asyncio.sleep(0, result=5)) == 5
+    hangup.release()
+    await asyncio.sleep(WATCHED_FROM_SECONDS * 1.5)
+
+
+async def test_a_watch_that_was_asked_for_begins_at_once_and_once() -> None:
+    connection, begun = Connection(), []
+
+    async def receive() -> Message:
+        begun.append(True)
+        return await connection.receive()
+
+    hangup = Hangup(receive)
+    for _ in range(2):
+        hangup.watch()
+    await asyncio.sleep(0)
+    assert begun == [True]
+    hangup.release()
+    await asyncio.sleep(0)
 
 
 async def test_work_is_cancelled_when_the_client_goes() -> None:

@@ -174,3 +174,26 @@ async def test_closing_closes_the_inner_embedder_after_every_wrapper() -> None:
     inner = GatedEmbedder()
     await CachedEmbedder(PaddedEmbedder(inner, 9), entries=10).aclose()
     assert inner.closed == 1
+
+
+async def test_at_once_gives_what_is_kept_or_needs_no_waiting() -> None:
+    quick = CachedEmbedder(HashEmbedder(8), entries=10)
+    rows = quick.at_once(["a", "b", "a"])
+    assert rows is not None
+    np.testing.assert_array_equal(rows, await HashEmbedder(8).embed(["a", "b", "a"]))
+    assert (quick.hits, quick.misses) == (1, 2)
+    slow = CachedEmbedder(GatedEmbedder(), entries=10)
+    assert slow.at_once(["a"]) is None
+    assert (slow.hits, slow.misses) == (0, 0)
+    embedded = await slow.embed(["a"])
+    np.testing.assert_array_equal(slow.at_once(["a"]), embedded)
+    assert slow.at_once(["a", "b"]) is None
+    assert CachedEmbedder(HashEmbedder(8), entries=0).at_once(["a"]) is None
+
+
+async def test_what_is_given_at_once_is_the_callers_own() -> None:
+    cached = CachedEmbedder(HashEmbedder(8), entries=10)
+    first = cached.at_once(["a"])
+    assert first is not None
+    first[:] = 0
+    np.testing.assert_array_equal(cached.at_once(["a"]), await HashEmbedder(8).embed(["a"]))

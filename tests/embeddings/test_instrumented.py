@@ -80,3 +80,15 @@ async def test_closing_closes_the_inner_embedder() -> None:
 def test_the_metrics_are_an_observer() -> None:
     observer: EmbeddingObserver = Metrics()
     observer.embedding(model="m", texts=1, outcome="ok", seconds=0.1)
+
+
+async def test_what_is_embedded_at_once_is_told_and_what_must_be_awaited_is_not() -> None:
+    noted = Noted()
+    embedder = InstrumentedEmbedder(HashEmbedder(8), observer=noted, clock=ManualClock())
+    rows = embedder.at_once(["one", "two"])
+    assert rows is not None
+    np.testing.assert_array_equal(rows, await HashEmbedder(8).embed(["one", "two"]))
+    assert [call[1:3] for call in noted.calls] == [(2, "ok")]
+    slow = InstrumentedEmbedder(Slow(None), observer=noted, clock=ManualClock())
+    assert slow.at_once(["one"]) is None
+    assert len(noted.calls) == 1

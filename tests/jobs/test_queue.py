@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Sequence
 from contextvars import ContextVar
 
 import pytest
@@ -16,13 +17,16 @@ class Bench:
     def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.beginnings = asyncio.Semaphore(0)
+        self.batches: list[list[int]] = []
         self.begun: list[int] = []
         self.finished: list[int] = []
         self.dropped: list[int] = []
         self.errors: list[Exception] = []
         self.failing: dict[int, list[Exception]] = {}
 
-    def queue(self, *, capacity: int = 10, workers: int = 1, retries: int = 0) -> JobQueue[int]:
+    def queue(
+        self, *, capacity: int = 10, workers: int = 1, retries: int = 0, batch: int = 1, quiet: float = 0.0
+    ) -> JobQueue[int]:
         return JobQueue(
             self.handle,
             capacity=capacity,
@@ -31,15 +35,20 @@ class Bench:
             on_error=self.errors.append,
             retries=retries,
             retry_on=(ConnectionError,),
+            batch=batch,
+            quiet=quiet,
+            patience=quiet,
         )
 
-    async def handle(self, job: int) -> None:
-        self.begun.append(job)
-        self.beginnings.release()
+    async def handle(self, jobs: Sequence[int]) -> Sequence[Exception | None]:
+        self.batches.append(list(jobs))
+        for job in jobs:
+            self.begun.append(job)
+            self.beginnings.release()
         await self.gate.wait()
-        if self.failing.get(job):
-            raise self.failing[job].pop(0)
-        self.finished.append(job)
+        failures = [self.failing[job].pop(0) if self.failing.get(job) else None for job in jobs]
+        self.finished += [job for job, failure in zip(jobs, failures, strict=True) if failure is None]
+        return failures
 
     async def begin(self, count: int) -> None:
         """Wait until ``count`` more jobs have begun."""
@@ -122,10 +131,11 @@ async def test_a_job_that_keeps_failing_is_given_up_after_its_retries() -> None:
 async def test_a_handler_that_cancels_itself_does_not_stop_the_queue() -> None:
     seen: list[int] = []
 
-    async def handle(job: int) -> None:
-        if job == 0:
+    async def handle(jobs: Sequence[int]) -> Sequence[None]:
+        if jobs[0] == 0:
             raise asyncio.CancelledError
-        seen.append(job)
+        seen.extend(jobs)
+        return [None for _ in jobs]
 
     queue = JobQueue(handle, capacity=9, workers=1, on_drop=lambda _: None, on_error=lambda _: None)
     for job in range(3):
@@ -177,8 +187,9 @@ async def test_closing_drops_what_is_left_and_takes_nothing_more() -> None:
 async def test_a_worker_does_not_inherit_the_context_of_a_request() -> None:
     seen: list[str] = []
 
-    async def handle(_: int) -> None:
+    async def handle(_: Sequence[int]) -> Sequence[None]:
         seen.append(request_id.get())
+        return [None]
 
     queue = JobQueue(handle, capacity=9, workers=1, on_drop=lambda _: None, on_error=lambda _: None)
     token = request_id.set("req-1")
@@ -188,17 +199,119 @@ async def test_a_worker_does_not_inherit_the_context_of_a_request() -> None:
     assert seen == ["none"]
 
 
+async def test_jobs_that_wait_are_done_in_batches_and_no_more_of_them_at_once_than_there_are_workers() -> None:
+    bench = Bench()
+    queue = bench.queue(workers=5, batch=3)
+    for job in range(9):
+        queue.offer(job)
+    await bench.begin(5)
+    assert bench.batches == [[0, 1, 2], [3, 4]]
+    bench.gate.set()
+    assert await queue.drain(5) == 0
+    assert bench.batches[2:] == [[5, 6, 7], [8]]
+
+
+async def test_jobs_wait_for_quiet_until_a_whole_batch_waits() -> None:
+    bench = Bench()
+    queue = bench.queue(workers=4, batch=3, quiet=60.0)
+    for job in range(2):
+        queue.offer(job)
+    await asyncio.sleep(0)
+    assert bench.batches == []
+    queue.offer(2)
+    await bench.begin(3)
+    assert bench.batches == [[0, 1, 2]]
+    bench.gate.set()
+    assert await queue.drain(5) == 0
+
+
+async def test_a_job_begins_when_it_is_quiet() -> None:
+    bench = Bench()
+    bench.gate.set()
+    queue = bench.queue(batch=3, quiet=0.001)
+    queue.offer(0)
+    await bench.begin(1)
+    assert bench.batches == [[0]]
+    await queue.drain(5)
+
+
+async def test_jobs_that_keep_coming_do_not_hold_up_the_first_for_ever() -> None:
+    bench = Bench()
+    queue = bench.queue(workers=9, batch=1_000, quiet=0.005, capacity=1_000)
+    for job in range(900):
+        queue.offer(job)
+        await asyncio.sleep(0.001)
+        if bench.batches:
+            break
+    assert bench.batches[0][0] == 0
+    bench.gate.set()
+    assert await queue.drain(5) == 0
+
+
+async def test_hurrying_begins_what_waits_for_quiet_where_it_is_wanted() -> None:
+    bench = Bench()
+    bench.gate.set()
+    queue = bench.queue(workers=4, batch=3, quiet=60.0)
+    queue.offer(0)
+    queue.offer(1)
+    queue.hurry(lambda job: job == 7)
+    await asyncio.sleep(0)
+    assert bench.batches == []
+    queue.hurry(lambda job: job == 1)
+    await bench.begin(2)
+    assert bench.batches == [[0, 1]]
+    assert await queue.drain(5) == 0
+
+
+async def test_draining_does_not_wait_for_quiet() -> None:
+    bench = Bench()
+    bench.gate.set()
+    queue = bench.queue(batch=3, quiet=60.0)
+    queue.offer(0)
+    assert await queue.drain(5) == 0
+    assert bench.finished == [0]
+
+
+async def test_of_a_batch_only_what_failed_is_tried_again_and_the_rest_makes_room() -> None:
+    bench = Bench()
+    bench.failing = {1: [ConnectionError(), ConnectionError()], 2: [ValueError("no")]}
+    queue = bench.queue(workers=3, batch=3, retries=2, quiet=60.0)
+    for job in range(4):
+        queue.offer(job)
+    bench.gate.set()
+    assert await queue.drain(5) == 0
+    assert bench.batches[0] == [0, 1, 2]
+    assert sorted(bench.batches[1:]) == [[1], [1], [3]]
+    assert (queue.done, queue.failed, len(bench.errors)) == (3, 1, 1)
+
+
+async def test_a_handler_that_raises_fails_every_job_of_its_batch() -> None:
+    async def handle(_: Sequence[int]) -> Sequence[None]:
+        raise ValueError("no")
+
+    errors: list[Exception] = []
+    queue = JobQueue(handle, capacity=9, workers=2, on_drop=lambda _: None, on_error=errors.append, batch=2, quiet=60.0)
+    for job in range(2):
+        queue.offer(job)
+    assert await queue.drain(5) == 0
+    assert (queue.failed, len(errors)) == (2, 2)
+
+
 @pytest.mark.parametrize("close", [False, True])
 @given(
     jobs=st.lists(st.sampled_from(["ok", "fail", "pass"]), max_size=30),
     capacity=st.integers(1, 8),
     workers=st.integers(1, 4),
+    batch=st.integers(1, 4),
+    quiet=st.sampled_from([0.0, 60.0]),
 )
-def test_every_job_is_done_failed_or_dropped(close: bool, jobs: list[str], capacity: int, workers: int) -> None:
+def test_every_job_is_done_failed_or_dropped(
+    close: bool, jobs: list[str], capacity: int, workers: int, batch: int, quiet: float
+) -> None:
     async def play() -> tuple[int, int]:
         bench = Bench()
         bench.gate.set()
-        queue = bench.queue(capacity=capacity, workers=workers, retries=1)
+        queue = bench.queue(capacity=capacity, workers=workers, retries=1, batch=batch, quiet=quiet)
         for number, kind in enumerate(jobs):
             bench.failing[number] = [ConnectionError()] * {"ok": 0, "pass": 1, "fail": 2}[kind]
             queue.offer(number)

@@ -74,6 +74,21 @@ def test_every_count_is_written_exactly_once(notes: list[tuple[str, list[str]]])
     asyncio.run(check())
 
 
+async def test_several_keys_are_written_at_the_same_time() -> None:
+    both = asyncio.Barrier(2)
+
+    async def write(_: str, __: Sequence[str]) -> None:
+        async with asyncio.timeout(30):
+            await both.wait()
+
+    errors: list[Exception] = []
+    tally: Tally[str] = Tally(write, seconds=3600, capacity=9, on_error=errors.append)
+    for key in ("anna", "bob"):
+        tally.note(key, ["a"])
+    await tally.aclose()
+    assert errors == []
+
+
 async def test_a_key_that_fails_does_not_keep_the_others_from_being_written() -> None:
     ledger = Ledger()
     ledger.failing = {"anna"}

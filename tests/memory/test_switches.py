@@ -57,3 +57,15 @@ async def test_hostile_numbers_of_users_take_bounded_memory(store: SqliteStore, 
     for number in range(MAX_KEPT + 100):
         switches._keep(owner_key(str(number)), Switches())
     assert len(switches._kept) == MAX_KEPT
+
+
+async def test_switches_are_at_hand_once_they_were_read_and_until_they_are_old(
+    store: SqliteStore, clock: ManualClock
+) -> None:
+    switches = UserSwitches(store.state, clock)
+    assert switches.at_hand("anna") is None
+    await switches.set("anna", recall=False)
+    assert switches.at_hand("anna") == Switches(recall=False)
+    assert switches.at_hand("Anna") is None
+    clock.ms += KEPT_MS
+    assert switches.at_hand("anna") is None

@@ -11,8 +11,8 @@ from memrouter.config.memory import SqliteSettings
 from memrouter.errors import InvalidRequest, MemoryConflict, SchemaMismatch, StoreUnavailable
 from memrouter.models.memory import MemoryRecord, Scope, unit
 from memrouter.observability.metrics import Metrics
-from memrouter.stores.base import MemoryStore
-from memrouter.stores.instrumented import InstrumentedStore, StoreObserver
+from memrouter.stores.base import InstantStore, MemoryStore
+from memrouter.stores.instrumented import InstrumentedStore, StoreObserver, instrumented
 from memrouter.stores.query import EVERYTHING, Change, ListQuery, Merged, MergeMode, Patch, ScanQuery, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.clock import ManualClock
@@ -154,3 +154,22 @@ async def test_a_cancelled_call_is_told_as_such(store: MemoryStore, noted: Noted
 def test_the_metrics_are_an_observer() -> None:
     observer: StoreObserver = Metrics()
     observer.store_operation(backend="sqlite", operation="get", outcome="ok", seconds=0.1)
+
+
+async def test_a_glance_that_saves_a_search_is_told_as_one(tmp_path: Path, noted: Noted) -> None:
+    settings = SqliteSettings(path=str(tmp_path / "memories.db"), synchronous="normal")
+    inner = await SqliteStore.open(settings, dimension=4, embedding_model="m")
+    store = instrumented(inner, observer=noted, clock=ManualClock())
+    assert isinstance(store, InstantStore)
+    assert store.still_stands(ALICE, 0)
+    assert noted.calls == [("sqlite", "search", "ok", 0.0)]
+    await store.create([record("one")])
+    noted.calls.clear()
+    assert store.still_stands(ALICE, 0) is False
+    assert noted.calls == []
+    await store.aclose()
+    assert store.still_stands(ALICE, 1) is None
+
+
+async def test_a_store_that_must_be_waited_for_is_no_instant_one_when_told(store: MemoryStore, noted: Noted) -> None:
+    assert not isinstance(instrumented(store, observer=noted, clock=ManualClock()), InstantStore)

@@ -398,7 +398,7 @@ async def test_a_kept_connection_that_the_server_closed_is_replaced_by_a_fresh_o
         server.script(Answer.fault(fault))
         assert b"ok" in await ask(upstream)
         await ask(upstream)
-    assert [received.connection for received in server.requests] == [1, 1, 2, 3]
+    assert [received.connection for received in server.requests] == [1, 1, 2, 2]
     assert other.requests == []
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from memrouter.models.turn import Reply
 from memrouter.testing.upstream import completion_chunks
-from memrouter.upstream.reply import ReplyReader
+from memrouter.upstream.reply import READ_FROM_BYTES, ReplyReader
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -141,3 +141,10 @@ def test_deep_nesting_and_lone_surrogates_are_survived() -> None:
 def test_a_stream_gives_the_words_that_were_sent(texts: list[str], step: int) -> None:
     clean = [text.encode(errors="ignore").decode() for text in texts]
     assert read(b"".join(completion_chunks(*clean)), stream=True, step=step).text == "".join(clean)
+
+
+def test_a_long_stream_is_read_in_parts_that_may_end_anywhere() -> None:
+    pieces = [f"word{number} " for number in range(3_000)]
+    body = events(*(delta(content=piece) for piece in pieces))
+    assert len(body) > 3 * READ_FROM_BYTES
+    assert read(body, stream=True, step=1_013).text == "".join(pieces)

@@ -33,6 +33,10 @@ class Told:
             raise UpstreamUnreachable("no")
         return self
 
+    @property
+    def ended(self) -> bool:
+        return False
+
     async def chunks(self) -> AsyncIterator[bytes]:
         for chunk in (b"one", b"two"):
             self.clock.ms += 1

@@ -1,10 +1,11 @@
 """Puts the routes together for one listener. No module-level app: every call makes a new one."""
 
 import logging
-import uuid
+import secrets
 from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from memrouter import __version__
@@ -12,7 +13,7 @@ from memrouter.api.access import AccessMiddleware
 from memrouter.api.caller import Access
 from memrouter.api.catalog import catalog_routes
 from memrouter.api.chat import CHAT_PATH, ChatEndpoint, chat_routes
-from memrouter.api.direct import DirectRoute
+from memrouter.api.direct import DirectApp, DirectRoute
 from memrouter.api.errors import install
 from memrouter.api.exchange import ChatExchange
 from memrouter.api.identity.advice import identity_advice
@@ -51,6 +52,7 @@ EXPOSED_HEADERS: Final = (
 """Headers of answers that a web page of an allowed origin may read."""
 
 
+_ID_BYTES: Final = 16
 _NO_TELEMETRY: Final["TelemetryConfig"] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 """The framework's own would tell paths and queries, which may name a user."""
 
@@ -87,13 +89,12 @@ def create_app(runtime: Runtime, listener: Listener, *, access: Access | None = 
         ConfigError: Keys cannot be had as configured.
     """
     access = access or open_access(runtime)
-    app = _bare_app(runtime, listener)
     server = runtime.settings.global_.server
     exchange = ChatExchange(
         pipeline=runtime.pipeline, metrics=runtime.metrics, clock=runtime.clock, max_silence=listener.timeout
     )
     chat = ChatEndpoint(exchange=exchange, access=access, max_body_bytes=server.max_body_bytes)
-    app.add_middleware(DirectRoute, path=CHAT_PATH, endpoint=chat, metrics=runtime.metrics)
+    app = _bare_app(runtime, listener, DirectRoute(path=CHAT_PATH, endpoint=chat, metrics=runtime.metrics))
     _surround(app, runtime)
     app.include_router(chat_routes(chat, access))
     app.include_router(responses_routes(_responses(runtime, exchange, access), access))
@@ -143,11 +144,12 @@ def create_mcp_app(runtime: Runtime, listener: Listener, *, access: Access) -> F
     return app
 
 
-def _bare_app(runtime: Runtime, listener: Listener) -> FastAPI:
+def _bare_app(runtime: Runtime, listener: Listener, direct: DirectRoute | None = None) -> DirectApp:
     """Return an application without routes; what its operator should know about identity is logged."""
     for advice in identity_advice(runtime.settings, listener):
         logger.warning("%s", advice)
-    app = FastAPI(
+    app = DirectApp(
+        direct=direct,
         title="memrouter",
         version=__version__,
         summary="OpenAI-compatible router with memory of each user's earlier sessions.",
@@ -158,18 +160,20 @@ def _bare_app(runtime: Runtime, listener: Listener) -> FastAPI:
     return app
 
 
-def _surround(app: FastAPI, runtime: Runtime) -> None:
+def _surround(app: DirectApp, runtime: Runtime) -> None:
     """Put around ``app`` what concerns every request; nothing may be put around it afterwards."""
     _allow_origins(app, runtime.settings.global_.server.cors)
-    app.add_middleware(
-        AccessMiddleware,
-        metrics=runtime.metrics,
-        clock=runtime.clock,
-        ids=lambda: f"req_{uuid.uuid4().hex}",
-        traffic=runtime.traffic,
+    app.surround(
+        Middleware(
+            AccessMiddleware,
+            metrics=runtime.metrics,
+            clock=runtime.clock,
+            ids=lambda: f"req_{secrets.token_hex(_ID_BYTES)}",
+            traffic=runtime.traffic,
+        )
     )
     if runtime.tracer.on:
-        app.add_middleware(TracingMiddleware, tracer=runtime.tracer)
+        app.surround(Middleware(TracingMiddleware, tracer=runtime.tracer))
 
 
 def _catalog(runtime: Runtime, access: Access, checks: list[Check]) -> APIRouter:
@@ -236,14 +240,16 @@ def _mcp(runtime: Runtime, access: Access) -> APIRouter:
     return mcp_routes(endpoint)
 
 
-def _allow_origins(app: FastAPI, cors: CorsSettings) -> None:
+def _allow_origins(app: DirectApp, cors: CorsSettings) -> None:
     if cors.allow_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=cors.allow_origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["*"],
-            expose_headers=EXPOSED_HEADERS,
+        app.surround(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=cors.allow_origins,
+                allow_methods=["GET", "POST", "PATCH", "DELETE"],
+                allow_headers=["*"],
+                expose_headers=EXPOSED_HEADERS,
+            )
         )
 
 

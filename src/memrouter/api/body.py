@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from memrouter.errors import BodyTooLarge, InvalidRequest
 
@@ -43,16 +43,18 @@ async def read_body(request: Request, limit: int) -> bytes:
     announced = _announced_length(request.headers.get("content-length"))
     if announced > limit * DRAIN_FACTOR:
         raise _too_large(limit)
-    body = bytearray()
-    stream = request.stream()
-    if announced <= limit:
-        async for chunk in stream:
-            body += chunk
-            if len(body) > limit:
-                break
-        else:
-            return bytes(body)
-    await _drain(stream, limit * DRAIN_FACTOR)
+    pieces: list[bytes] = []
+    size, more = 0, True
+    while more and announced <= limit and size <= limit:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message.get("body", b""))
+        size, more = size + len(pieces[-1]), message.get("more_body", False)
+    if not more and size <= limit:
+        return b"".join(pieces)
+    if more:
+        await _drain(request.stream(), limit * DRAIN_FACTOR)
     raise _too_large(limit)
 
 

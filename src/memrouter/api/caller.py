@@ -77,10 +77,9 @@ class Access:
                 check_not_blind(connection.scope)
             identity = await self._authenticator.identify(headers, client)
         except (Unauthenticated, Forbidden):
-            self._count(connection, address_of(client))
+            self._count(connection, None)
             raise
-        scope = identity.scope
-        self._count(connection, scope.owner if scope else address_of(client))
+        self._count(connection, identity.scope if self._limits else None)
         return identity
 
     async def own_scope(self, connection: HTTPConnection) -> Scope:
@@ -154,9 +153,11 @@ class Access:
         """End what runs in the background."""
         await self._authenticator.aclose()
 
-    def _count(self, connection: HTTPConnection, caller: str) -> None:
+    def _count(self, connection: HTTPConnection, scope: Scope | None) -> None:
+        """Count one request of a user, or of an address where nobody is known."""
         limits = self._limits
         if limits is not None:
+            caller = scope.owner if scope else address_of(connection.scope.get("client"))
             limits.admit(caller)
             connection.scope.setdefault("state", {})["charge"] = lambda size: limits.charge(caller, size)
 

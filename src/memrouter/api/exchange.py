@@ -170,4 +170,4 @@ def _join(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _ascii(name: str) -> str:
-    return name.encode("ascii", "backslashreplace").decode()
+    return name if name.isascii() else name.encode("ascii", "backslashreplace").decode()

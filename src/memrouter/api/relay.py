@@ -47,7 +47,8 @@ class RelayResponse(Response):
         closing: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         headers = upstream.headers if translation is None else translation.start(upstream.status, upstream.headers)
-        super().__init__(status_code=upstream.status)
+        self.status_code = upstream.status
+        self.background = None
         self.raw_headers = [pair for pair in headers if pair[0] != b"date"] + list(extra_headers)
         self._upstream = upstream
         self._request_id = request_id
@@ -72,12 +73,17 @@ class RelayResponse(Response):
             await self._finish(self._reader.reply(status=self._upstream.status, complete=complete))
 
     async def _pump(self, send: Send) -> bool:
+        sent_end = False
         try:
             async for chunk in self._upstream.chunks():
                 self._reader.feed(chunk)
-                body = chunk if self._translation is None else self._translation.feed(chunk)
-                if body:
+                if self._translation is None:
+                    sent_end = self._upstream.ended  # then the end leaves with the last piece
+                    await send({"type": "http.response.body", "body": chunk, "more_body": not sent_end})
+                elif body := self._translation.feed(chunk):
                     await send({"type": "http.response.body", "body": body, "more_body": True})
+                if not sent_end:
+                    self._hangup.watch()
         except UpstreamError as error:
             logger.warning("upstream broke off in the middle of its answer: %s", error)
             await self._break_off(error, send)
@@ -88,7 +94,8 @@ class RelayResponse(Response):
                 await self._closing()
             await self._send_end(self._translation, rest, send)
             return self._translation.failure is None
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if not sent_end:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         return True
 
     async def _send_end(self, translation: Translation, rest: bytes, send: Send) -> None:

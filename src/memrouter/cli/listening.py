@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from memrouter.api.app import open_access
 from memrouter.api.caller import Access
+from memrouter.cli.joined_writes import JoiningProtocol
 from memrouter.cli.sockets import bind
 from memrouter.cli.workers.link import Inheritance, SupervisorLink
 from memrouter.clock import SystemClock
@@ -136,7 +137,7 @@ class _Server(uvicorn.Server):
 def _uvicorn_config(runtime: Runtime, app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=JoiningProtocol,
         ws="none",
         lifespan="off",
         access_log=False,

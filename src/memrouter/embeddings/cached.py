@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -54,31 +54,62 @@ class CachedEmbedder:
         if self._entries == 0:
             self.misses += len(cut)
             return await self._inner.embed(cut)
-        keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in cut]
-        wanted = dict(zip(keys, cut, strict=True))
-        found = {key: self._rows[key] for key in wanted if key in self._rows}
-        for key in found:
-            self._rows.move_to_end(key)
-        missing = {key: text for key, text in wanted.items() if key not in found and key not in self._loads}
-        self.misses += len(missing)
-        self.hits += len(keys) - len(missing)
-        if missing:
-            found |= self._embed_at_once(missing) or self._start(missing)
-        loads = {key: self._loads[key] for key in wanted if key not in found}
-        for key, load in loads.items():
-            found[key] = (await asyncio.shield(load))[key]
-        return np.array([found[key] for key in keys], dtype=np.float32).reshape(len(keys), self.info.dimension)
+        keys = list(map(_key, cut))
+        rows = self._at_once(keys, cut)
+        return await self._awaited(keys, cut) if rows is None else rows
+
+    def at_once(self, texts: Sequence[str]) -> Matrix | None:
+        """See ``InstantEmbedder``; None, and nothing counted, where a text must be waited for."""
+        if self._entries == 0:
+            return None
+        cut = [embeddable(text) for text in texts]
+        return self._at_once(list(map(_key, cut)), cut)
 
     async def aclose(self) -> None:
         """Close the inner embedder and wait for the work under way to end; calling it again does nothing."""
         await self._inner.aclose()
         await asyncio.gather(*self._loads.values(), return_exceptions=True)
 
-    def _embed_at_once(self, missing: dict[bytes, str]) -> dict[bytes, Vector] | None:
-        matrix = None if self._instant is None else self._instant.at_once(list(missing.values()))
-        return None if matrix is None else self._keep(missing, matrix)
+    def _at_once(self, keys: Sequence[bytes], texts: Sequence[str]) -> Matrix | None:
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._rows}
+        matrix: Matrix | None = None
+        if missing:
+            if self._instant is not None and self._loads.keys().isdisjoint(missing):
+                matrix = self._instant.at_once(list(missing.values()))
+            if matrix is None:
+                return None
+        found = self._found(keys)
+        if matrix is not None:
+            found |= self._keep(missing, matrix)
+        self._count(len(keys), missing=len(missing))
+        return self._answer(keys, found)
 
-    def _start(self, missing: dict[bytes, str]) -> dict[bytes, Vector]:
+    async def _awaited(self, keys: Sequence[bytes], texts: Sequence[str]) -> Matrix:
+        wanted = dict(zip(keys, texts, strict=True))
+        found = self._found(wanted)
+        missing = {key: text for key, text in wanted.items() if key not in found and key not in self._loads}
+        if missing:
+            self._start(missing)
+        loads = {key: self._loads[key] for key in wanted if key not in found}
+        self._count(len(keys), missing=len(missing))
+        for key, load in loads.items():
+            found[key] = (await asyncio.shield(load))[key]
+        return self._answer(keys, found)
+
+    def _found(self, keys: Iterable[bytes]) -> dict[bytes, Vector]:
+        found = {key: self._rows[key] for key in keys if key in self._rows}
+        for key in found:
+            self._rows.move_to_end(key)
+        return found
+
+    def _count(self, texts: int, *, missing: int) -> None:
+        self.misses += missing
+        self.hits += texts - missing
+
+    def _answer(self, keys: Sequence[bytes], found: Mapping[bytes, Vector]) -> Matrix:
+        return np.array([found[key] for key in keys], dtype=np.float32).reshape(len(keys), self.info.dimension)
+
+    def _start(self, missing: dict[bytes, str]) -> None:
         """Begin to embed; nothing is there yet."""
         load = asyncio.create_task(self._load(missing))
 
@@ -91,7 +122,6 @@ class CachedEmbedder:
         # Before any caller wakes up, so that none of them joins a load that has failed.
         load.add_done_callback(finish)
         self._loads.update(dict.fromkeys(missing, load))
-        return {}
 
     async def _load(self, missing: dict[bytes, str]) -> dict[bytes, Vector]:
         return self._keep(missing, await self._inner.embed(list(missing.values())))
@@ -103,3 +133,7 @@ class CachedEmbedder:
         while len(self._rows) > self._entries:
             self._rows.popitem(last=False)
         return loaded
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()

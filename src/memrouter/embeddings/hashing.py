@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from memrouter.embeddings.base import EmbedderInfo
-from memrouter.embeddings.offload import run_bounded
+from memrouter.embeddings.offload import are_short, run_bounded
 from memrouter.embeddings.vectors import embeddable, unit_rows
 from memrouter.models.memory import Matrix
 
@@ -35,6 +35,11 @@ class HashEmbedder:
     async def embed(self, texts: Sequence[str]) -> Matrix:
         """Return one unit row a text; never fails."""
         return await run_bounded(self._embed, [embeddable(text) for text in texts])
+
+    def at_once(self, texts: Sequence[str]) -> Matrix | None:
+        """See ``InstantEmbedder``."""
+        cut = [embeddable(text) for text in texts]
+        return self._embed(cut) if are_short(cut) else None
 
     async def aclose(self) -> None:
         """Do nothing: there is nothing to let go of."""

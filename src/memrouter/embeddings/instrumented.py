@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from memrouter.clock import Clock
-from memrouter.embeddings.base import Embedder, EmbedderInfo
+from memrouter.embeddings.base import Embedder, EmbedderInfo, InstantEmbedder
 from memrouter.models.memory import Matrix
 
 
@@ -34,6 +34,7 @@ class InstrumentedEmbedder:
 
     def __init__(self, inner: Embedder, *, observer: EmbeddingObserver, clock: Clock) -> None:
         self._inner = inner
+        self._instant = inner if isinstance(inner, InstantEmbedder) else None
         self._observer = observer
         self._clock = clock
 
@@ -53,11 +54,21 @@ class InstrumentedEmbedder:
             outcome = "error"
             raise
         finally:
-            self._observer.embedding(
-                model=self.info.model, texts=len(texts), outcome=outcome, seconds=self._clock.monotonic() - begun
-            )
+            self._tell(texts, outcome, begun)
+        return rows
+
+    def at_once(self, texts: Sequence[str]) -> Matrix | None:
+        """See ``InstantEmbedder``; what has to be awaited is not told."""
+        begun = self._clock.monotonic()
+        rows = None if self._instant is None else self._instant.at_once(texts)
+        if rows is not None:
+            self._tell(texts, "ok", begun)
         return rows
 
     async def aclose(self) -> None:
         """Close the inner embedder."""
         await self._inner.aclose()
+
+    def _tell(self, texts: Sequence[str], outcome: str, begun: float) -> None:
+        seconds = self._clock.monotonic() - begun
+        self._observer.embedding(model=self.info.model, texts=len(texts), outcome=outcome, seconds=seconds)

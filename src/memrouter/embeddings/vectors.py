@@ -27,5 +27,7 @@ def unit_rows(rows: NDArray[np.floating]) -> Matrix:
         rows: Finite numbers within the range of float32, shape (n, dimension).
     """
     matrix = unit(rows.astype(np.float32, copy=False))
-    matrix[~matrix.any(axis=1), 0] = 1.0
+    some = matrix.any(axis=1)
+    if not some.all():
+        matrix[~some, 0] = 1.0
     return matrix

@@ -1,6 +1,7 @@
 """Turns on their way to a model that draws facts from them: gathered into batches, worked on a few at a time."""
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from memrouter.errors import EmbeddingError, StoreUnavailable
@@ -73,11 +74,14 @@ class FactQueue:
         self._batches.flush()
         await self._jobs.aclose()
 
-    async def _keep(self, batch: TurnBatch) -> None:
+    async def _keep(self, batches: Sequence[TurnBatch]) -> Sequence[None]:
+        """Keep the facts of the one batch that the queue gives at a time."""
+        (batch,) = batches
         try:
             await self._keeper.keep(batch)
         finally:
             self._batches.done(batch)
+        return [None]
 
     def _dropped(self, batch: TurnBatch) -> None:
         self._batches.done(batch)

@@ -3,11 +3,14 @@
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
+
+Handler: TypeAlias = Callable[[Sequence[T]], Awaitable[Sequence[Exception | None]]]
+"""Does some jobs; returns for each of them, in their order, why it failed, and None where it did not."""
 
 
 class JobQueue(Generic[T]):
@@ -17,14 +20,18 @@ class JobQueue(Generic[T]):
     there is work, so the queue needs no start. Jobs begin in the order of their offers; their ends may overtake.
 
     Args:
-        handler: Does one job. An exception counts the job as failed and ends nothing else.
+        handler: Does jobs together. What it raises counts as the failure of each of them and ends nothing else.
         capacity: Most jobs that wait, at least 1; those in work do not count.
         workers: Most jobs in work at once, at least 1.
         on_drop: Told of each job that is lost without having been done; must not raise.
         on_error: Told of the exception of each failed job, after its last try; must not raise.
         retries: How many more times a job is tried that failed with one of ``retry_on``.
-        retry_delay: Seconds before the first retry; twice as long before each further one. The worker waits along.
+        retry_delay: Seconds before the first retry; twice as long before each further one. Its place among
+            ``workers`` waits along.
         retry_on: The exceptions after which a job is tried again.
+        batch: Most jobs that are done together, at least 1.
+        quiet: Jobs begin when none has been offered for so many seconds, or a whole batch waits; 0 for at once.
+        patience: Most seconds that a job waits for that where there is a place for it.
 
     Attributes:
         done: Number of jobs that the handler finished.
@@ -34,7 +41,7 @@ class JobQueue(Generic[T]):
 
     def __init__(
         self,
-        handler: Callable[[T], Awaitable[None]],
+        handler: Handler[T],
         *,
         capacity: int,
         workers: int,
@@ -43,6 +50,9 @@ class JobQueue(Generic[T]):
         retries: int = 0,
         retry_delay: float = 0.0,
         retry_on: tuple[type[Exception], ...] = (),
+        batch: int = 1,
+        quiet: float = 0.0,
+        patience: float = 0.0,
     ) -> None:
         self._handler = handler
         self._capacity = capacity
@@ -52,9 +62,15 @@ class JobQueue(Generic[T]):
         self._retries = retries
         self._retry_delay = retry_delay
         self._retry_on = retry_on
+        self._batch = batch
+        self._quiet = quiet
+        self._patience = patience
         self._waiting: deque[T] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_work = 0
+        self._called = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._latest = 0.0
         self._closed = False
         self.done = 0
         self.failed = 0
@@ -73,7 +89,19 @@ class JobQueue(Generic[T]):
         if len(self._waiting) >= self._capacity:
             self._drop(self._waiting.popleft())
         self._waiting.append(job)
-        self._hire()
+        if not self._quiet or len(self._waiting) >= self._batch:
+            self.hurry()
+            return
+        loop = asyncio.get_running_loop()
+        self._latest = loop.time()
+        if self._timer is None:
+            self._timer = loop.call_later(self._quiet, self._look, self._latest + self._patience)
+
+    def hurry(self, wanted: Callable[[T], bool] = lambda _: True) -> None:
+        """Begin what waits for quiet, if it holds a wanted job and there is a place for it."""
+        if any(map(wanted, self._waiting)):
+            self._rest()
+            self._hire()
 
     async def drain(self, deadline_seconds: float) -> int:
         """Wait until no job is left, or the deadline is over; return how many are left undone.
@@ -82,13 +110,15 @@ class JobQueue(Generic[T]):
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline_seconds):
-                while self._tasks:
+                while self._waiting or self._tasks:
+                    self.hurry()
                     await asyncio.wait(self._tasks)
         return len(self._waiting) + self._in_work
 
     async def aclose(self) -> None:
         """Cancel the jobs in work and drop those that wait; calling it again does nothing."""
         self._closed = True
+        self._rest()
         while self._waiting:
             self._drop(self._waiting.popleft())
         tasks = tuple(self._tasks)
@@ -96,42 +126,74 @@ class JobQueue(Generic[T]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _look(self, at_last: float) -> None:
+        """Begin what waits if it has become quiet, else look again later."""
+        loop = asyncio.get_running_loop()
+        due = min(self._latest + self._quiet, at_last)
+        if due > loop.time():
+            self._timer = loop.call_at(due, self._look, at_last)
+        else:
+            self._timer = None
+            self._hire()
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _hire(self) -> None:
-        if len(self._tasks) < self._workers:
+        """Call a worker for what waits, unless one was called that has not begun: it calls the next one."""
+        if self._waiting and not self._called and self._in_work < self._workers:
+            self._called = True
             # An empty context: a worker serves many requests and must not carry the request id of one of them.
             task = asyncio.get_running_loop().create_task(self._work(), context=contextvars.Context())
             self._tasks.add(task)
-            task.add_done_callback(self._leave)
-
-    def _leave(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if self._waiting:
-            self._hire()
+            task.add_done_callback(self._tasks.discard)
 
     async def _work(self) -> None:
-        while self._waiting:
-            job = self._waiting.popleft()
-            self._in_work += 1
-            try:
-                await self._run(job)
-            except asyncio.CancelledError:
-                self._drop(job)
-                raise
-            except Exception as error:  # noqa: BLE001 -- the border at which a job's failure ends
-                self.failed += 1
-                self._on_error(error)
-            else:
-                self.done += 1
-            finally:
-                self._in_work -= 1
-
-    async def _run(self, job: T) -> None:
-        for attempt in range(self._retries):
-            try:
-                return await self._handler(job)
-            except self._retry_on:
+        """Do a batch of jobs until each is done, failed or dropped."""
+        self._called = False
+        size = min(self._batch, self._workers - self._in_work, len(self._waiting))
+        left = [self._waiting.popleft() for _ in range(size)]
+        self._in_work += size
+        self._hire()
+        try:
+            for attempt in range(self._retries + 1):
+                left = await self._try(left, last=attempt == self._retries)
+                self._go_on()
+                if not left:
+                    return
                 await asyncio.sleep(self._retry_delay * 2**attempt)
-        return await self._handler(job)
+        except asyncio.CancelledError:
+            self._in_work -= len(left)
+            for job in left:
+                self._drop(job)
+            self._go_on()
+            raise
+
+    def _go_on(self) -> None:
+        """Call a worker for what waits for a place alone."""
+        if self._timer is None:
+            self._hire()
+
+    async def _try(self, jobs: list[T], *, last: bool) -> list[T]:
+        """Do jobs, and return those that are to be tried again; the others make room."""
+        try:
+            failures = await self._handler(jobs)
+        except Exception as error:  # noqa: BLE001 -- the border at which a job's failure ends
+            failures = [error] * len(jobs)
+        again = []
+        for job, failure in zip(jobs, failures, strict=True):
+            if isinstance(failure, self._retry_on) and not last:
+                again.append(job)
+                continue
+            self._in_work -= 1
+            if failure is None:
+                self.done += 1
+            else:
+                self.failed += 1
+                self._on_error(failure)
+        return again
 
     def _drop(self, job: T) -> None:
         self.dropped += 1

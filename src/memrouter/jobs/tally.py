@@ -5,9 +5,12 @@ import contextvars
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+
+TOGETHER: Final = 16
+"""Most keys that are written at the same time, so that a store can take them in one step."""
 
 
 class Tally(Generic[K]):
@@ -58,13 +61,16 @@ class Tally(Generic[K]):
 
     async def flush(self) -> None:
         """Write everything that was counted so far."""
-        counts, self._counts, self._waiting = self._counts, {}, 0
-        for key, tally in counts.items():
-            try:
-                for number in range(max(tally.values(), default=0)):
-                    await self._write(key, [item for item, count in tally.items() if count > number])
-            except Exception as error:  # noqa: BLE001 - whatever went wrong, the other keys are to be written
-                self._on_error(error)
+        counts, self._counts, self._waiting = list(self._counts.items()), {}, 0
+        for first in range(0, len(counts), TOGETHER):
+            await asyncio.gather(*(self._write_all(*counted) for counted in counts[first : first + TOGETHER]))
+
+    async def _write_all(self, key: K, tally: Counter[str]) -> None:
+        try:
+            for number in range(max(tally.values(), default=0)):
+                await self._write(key, [item for item, count in tally.items() if count > number])
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the other keys are to be written
+            self._on_error(error)
 
     async def aclose(self) -> None:
         """Write what waits, and take no more; calling it again does nothing."""

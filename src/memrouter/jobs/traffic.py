@@ -1,7 +1,7 @@
 """How many requests are being served, for work that can wait."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
 
 
 class Traffic:
@@ -15,11 +15,14 @@ class Traffic:
         """Return whether any request is in work."""
         return self._in_work > 0
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """Count one request for as long as the context lasts."""
+    def request(self) -> Self:
+        """Return a context that counts one request for as long as it lasts."""
+        return self
+
+    def __enter__(self) -> None:
         self._in_work += 1
-        try:
-            yield
-        finally:
-            self._in_work -= 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._in_work -= 1

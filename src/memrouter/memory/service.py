@@ -179,6 +179,17 @@ class MemoryService:
         found = await self._retriever.recall(scope, text, stage.widened(policy), known=known, explain=explain)
         return await stage.order(text, found, limit=policy.limit)
 
+    def recall_at_once(
+        self,
+        scope: Scope,
+        text: str,
+        policy: RecallPolicy,
+        *,
+        known: Callable[[MemoryRecord], bool] | None = None,
+    ) -> Recall | None:
+        """Return what ``recall`` returns; None where that has to wait for something, or takes long."""
+        return None if self._reranking is not None else self._retriever.at_once(scope, text, policy, known=known)
+
     async def get(self, scope: Scope, memory_id: str) -> MemoryRecord:
         """Return one memory, superseded, quarantined or not.
 

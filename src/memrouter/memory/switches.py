@@ -56,12 +56,17 @@ class UserSwitches:
         Raises:
             StoreUnavailable: They cannot be read.
         """
+        kept = self.at_hand(user_id)
+        if kept is not None:
+            return kept
         owner, now = owner_key(user_id), self._clock.now_ms()
-        kept = self._kept.get(owner)
-        if kept is not None and now < kept.until:
-            return kept.switches
         entry = await self._state.get(_SPACE, owner, now=now)
         return self._keep(owner, Switches() if entry is None else msgspec.json.decode(entry.value, type=Switches))
+
+    def at_hand(self, user_id: str) -> Switches | None:
+        """Return what ``of`` returns, where it need not be read."""
+        kept = self._kept.get(owner_key(user_id))
+        return kept.switches if kept is not None and self._clock.now_ms() < kept.until else None
 
     async def set(self, user_id: str, *, saving: bool | None = None, recall: bool | None = None) -> Switches:
         """Switch for one user what is not None, and return all switches; this router notices at once.

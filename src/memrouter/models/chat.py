@@ -6,22 +6,23 @@ the model server byte for byte.
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
 from memrouter.errors import InvalidRequest
 
 _BLANK = rb"[ \t\r\n]*"
-_KEY = re.compile(_BLANK + rb",?" + _BLANK + rb'("(?:[^"\\]|\\.)*")' + _BLANK + rb":" + _BLANK, re.DOTALL)
+_KEY = re.compile(_BLANK + rb",?" + _BLANK + rb'("[^"\\]*(?:\\.[^"\\]*)*")' + _BLANK + rb":" + _BLANK, re.DOTALL)
 _ITEM = re.compile(_BLANK + rb",?" + _BLANK)
 _OPEN = re.compile(_BLANK + rb"[\[{]")
+_NULL = msgspec.Raw(b"null")
 _PATH = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Half-open byte range of a JSON value in the body."""
 
     start: int
@@ -36,7 +37,7 @@ class _Part(msgspec.Struct):
 class _Message(msgspec.Struct):
     role: str
     content: str | list[_Part] | None = None
-    tool_calls: msgspec.Raw = msgspec.Raw(b"null")
+    tool_calls: msgspec.Raw = _NULL
 
 
 class _Head(msgspec.Struct):
@@ -44,7 +45,7 @@ class _Head(msgspec.Struct):
     messages: list[_Message]
     stream: bool | None = None
     tools: list[msgspec.Raw] | None = None
-    user: msgspec.Raw = msgspec.Raw(b"null")
+    user: msgspec.Raw = _NULL
 
 
 _HEAD = msgspec.json.Decoder(_Head)
@@ -161,6 +162,8 @@ def _explain(error: msgspec.ValidationError) -> tuple[str, str]:
 
 def _text(value: msgspec.Raw) -> str | None:
     """Return a JSON value that is text; None for any other."""
+    if value == _NULL:
+        return None
     try:
         return _TEXT.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -197,15 +200,13 @@ def object_spans(body: bytes, whole: Span) -> dict[str, Span]:
     for name, raw in _RAW_OBJECT.decode(body[whole.start : whole.end]).items():
         value = bytes(raw)
         key = _KEY.match(body, position)
-        found = name if key is None else msgspec.json.decode(key[1], type=str)
+        found = name if key is None else _TEXT.decode(key[1])
         if key is None or found != name or not body.startswith(value, key.end()):
             raise InvalidRequest("a key occurs twice in one object", code="duplicate_key", param=found)
         position = key.end() + len(value)
         spans[name] = Span(key.end(), position)
     if again := _KEY.match(body, position):
-        raise InvalidRequest(
-            "a key occurs twice in one object", code="duplicate_key", param=msgspec.json.decode(again[1], type=str)
-        )
+        raise InvalidRequest("a key occurs twice in one object", code="duplicate_key", param=_TEXT.decode(again[1]))
     return spans
 
 

@@ -1,5 +1,6 @@
 """What a memory is: the record, its owner and the words for its parts. No wire or storage form."""
 
+import functools
 import hashlib
 import unicodedata
 from dataclasses import dataclass
@@ -104,6 +105,7 @@ class Scope:
         return record.user_id == self.user_id and self.project_id in (None, record.project_id)
 
 
+@functools.lru_cache(maxsize=10_000)
 def owner_key(user_id: str) -> str:
     """Return the first 128 bits of SHA-256 over the UTF-8 user id, as 32 hex digits."""
     return hashlib.sha256(user_id.encode()).hexdigest()[:32]
@@ -198,8 +200,9 @@ def unit(vector: NDArray[np.floating]) -> Vector:
         vector: Shape (dimension,) or (n, dimension); rows are normalised on their own.
     """
     wide = np.asarray(vector, dtype=np.float64)
-    norm = np.linalg.norm(wide, axis=-1, keepdims=True)
-    scaled: Vector = np.divide(wide, norm, out=np.zeros_like(wide), where=norm > 0).astype(np.float32)
+    norm = np.sqrt(np.add.reduce(wide * wide, axis=-1, keepdims=True))
+    norm[norm == 0] = 1.0
+    scaled: Vector = (wide / norm).astype(np.float32)
     return scaled
 
 

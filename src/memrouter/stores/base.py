@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.stores.query import (
@@ -185,4 +185,16 @@ class MemoryStore(Protocol):
 
     async def aclose(self) -> None:
         """Finish what was begun and let go of the backend; calling it again does nothing."""
+        ...
+
+
+@runtime_checkable
+class InstantStore(Protocol):
+    """A store that can tell at once whether an answer still stands; beside ``MemoryStore``, where that is so."""
+
+    def still_stands(self, scope: Scope, generation: int) -> bool | None:
+        """Return whether this is the owner's generation, all writes that returned included; None where it cannot tell.
+
+        It takes some 10 microseconds.
+        """
         ...

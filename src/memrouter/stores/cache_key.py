@@ -10,7 +10,7 @@ from memrouter.models.memory import Scope
 from memrouter.stores.base import Capabilities
 from memrouter.stores.query import Filter, StoreQuery
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when the form or the meaning of kept answers changes; answers of other formats are never found."""
 
 

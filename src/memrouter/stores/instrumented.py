@@ -7,7 +7,7 @@ from typing import Protocol
 from memrouter.clock import Clock
 from memrouter.errors import MemoryConflict, SchemaMismatch, StoreUnavailable
 from memrouter.models.memory import MemoryRecord, Scope
-from memrouter.stores.base import Capabilities, MemoryStore
+from memrouter.stores.base import Capabilities, InstantStore, MemoryStore
 from memrouter.stores.query import (
     Candidates,
     Change,
@@ -150,12 +150,41 @@ class InstrumentedStore:
             outcome = _outcome(error)
             raise
         finally:
-            self._observer.store_operation(
-                backend=self.capabilities.backend,
-                operation=operation,
-                outcome=outcome,
-                seconds=self._clock.monotonic() - begun,
-            )
+            self._tell(operation, outcome, begun)
+
+    def _tell(self, operation: str, outcome: str, begun: float) -> None:
+        backend, seconds = self.capabilities.backend, self._clock.monotonic() - begun
+        self._observer.store_operation(backend=backend, operation=operation, outcome=outcome, seconds=seconds)
+
+
+class InstrumentedInstantStore(InstrumentedStore):
+    """Satisfies ``InstantStore`` as well.
+
+    Args:
+        inner: As for ``InstrumentedStore``, an ``InstantStore``, too.
+        instant: The same store.
+        observer: As there.
+        clock: As there.
+    """
+
+    def __init__(self, inner: MemoryStore, instant: InstantStore, *, observer: StoreObserver, clock: Clock) -> None:
+        super().__init__(inner, observer=observer, clock=clock)
+        self._instant = instant
+
+    def still_stands(self, scope: Scope, generation: int) -> bool | None:
+        """See ``InstantStore``; told as the search that it takes the place of, where it does."""
+        begun = self._clock.monotonic()
+        stands = self._instant.still_stands(scope, generation)
+        if stands:
+            self._tell("search", "ok", begun)
+        return stands
+
+
+def instrumented(inner: MemoryStore, *, observer: StoreObserver, clock: Clock) -> InstrumentedStore:
+    """Return ``inner`` with all of its calls told; an ``InstantStore`` where ``inner`` is one."""
+    if isinstance(inner, InstantStore):
+        return InstrumentedInstantStore(inner, inner, observer=observer, clock=clock)
+    return InstrumentedStore(inner, observer=observer, clock=clock)
 
 
 class _InstrumentedState:

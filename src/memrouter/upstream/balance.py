@@ -29,6 +29,8 @@ class Balancer:
         Healthy ones come before those in cooldown, weighted ones before reserves; within such a group each place is
         drawn in proportion to the weights of those not yet placed.
         """
+        if len(self._weights) == 1:
+            return [0]
         now = self._clock.monotonic()
         return sorted(range(len(self._weights)), key=lambda index: self._rank(index, now))
 

@@ -40,6 +40,11 @@ class UpstreamReply(Protocol):
         """Return the name of the backend that answered."""
         ...
 
+    @property
+    def ended(self) -> bool:
+        """Return whether nothing follows what ``chunks`` has yielded, as far as that is known already."""
+        ...
+
     def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes, never buffered, unchanged.
 

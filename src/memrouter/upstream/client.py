@@ -1,14 +1,10 @@
 """HTTP transport to the model servers: failover, time limits, streaming."""
 
-import asyncio
-import io
 import logging
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
-
-import aiohttp
 
 from memrouter.clock import Clock
 from memrouter.config.settings import Settings
@@ -17,16 +13,15 @@ from memrouter.observability.tracing import NOT_TRACED, Attributes, Tracer
 from memrouter.upstream.backend import Backend, resolve_backends
 from memrouter.upstream.balance import Balancer
 from memrouter.upstream.base import UpstreamRequest
+from memrouter.upstream.connection import Connection, ConnectionBroken, request_head
 from memrouter.upstream.headers import outgoing, relayable
 from memrouter.upstream.probe import check_backends
+from memrouter.upstream.target import Target, Targets
 
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 1.0
 _SERVER_ERROR = 500
-_WHOLE_BYTES = 512 * 1024
-"""Bodies up to this size are handed over whole; larger ones are written in pieces."""
-_NO_AUTO_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
 class FailoverObserver(Protocol):
@@ -41,7 +36,7 @@ class FailoverObserver(Protocol):
 class _Pool:
     """The backends of one model."""
 
-    backends: tuple[Backend, ...]
+    targets: tuple[Target, ...]
     balancer: Balancer
 
 
@@ -62,26 +57,20 @@ class BackendState:
     cooling: float
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """One try to send a request; the session's trace fills it in."""
-
-    reused: bool = False
-
-
 class HttpReply:
     """An answer of a backend; satisfies ``UpstreamReply``."""
 
-    def __init__(self, response: aiohttp.ClientResponse, *, backend: Backend, timeout: float) -> None:
-        self._response = response
-        self._backend = backend
+    def __init__(self, connection: Connection, *, target: Target, timeout: float) -> None:
+        self._connection: Connection | None = connection
+        self._target = target
         self._timeout = timeout
-        self._headers = relayable(response.raw_headers)
+        self._status = connection.status
+        self._headers = relayable(connection.headers)
 
     @property
     def status(self) -> int:
         """Return the HTTP status of the backend."""
-        return self._response.status
+        return self._status
 
     @property
     def headers(self) -> Sequence[tuple[bytes, bytes]]:
@@ -91,7 +80,12 @@ class HttpReply:
     @property
     def backend(self) -> str:
         """Return the name of the backend that answered."""
-        return self._backend.name
+        return self._target.backend.name
+
+    @property
+    def ended(self) -> bool:
+        """Return whether nothing follows what ``chunks`` has yielded, as far as that is known already."""
+        return self._connection is None or self._connection.ended
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes, never buffered, unchanged.
@@ -100,17 +94,26 @@ class HttpReply:
             UpstreamTimeout: The backend fell silent.
             UpstreamError: The connection broke before the end.
         """
+        connection, backend = self._connection, self._target.backend
+        if connection is None:
+            return
         try:
-            async for chunk in self._response.content.iter_any():
+            while chunk := await connection.read():
                 yield chunk
         except TimeoutError:
-            raise UpstreamTimeout(f"{self._backend} fell silent for {self._timeout:g} s in its answer") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamError(f"{self._backend} broke off in its answer: {_reason(error)}") from error
+            raise UpstreamTimeout(f"{backend} fell silent for {self._timeout:g} s in its answer") from None
+        except ConnectionBroken as error:
+            raise UpstreamError(f"{backend} broke off in its answer: {error}") from error
+        self._give_back()
 
     async def aclose(self) -> None:
         """End the call; where the body has not ended, the backend sees the connection close."""
-        self._response.close()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._target.connections.give_back(connection)
 
 
 class HttpUpstream:
@@ -143,18 +146,19 @@ class HttpUpstream:
     ) -> None:
         server, auth = settings.global_.server, settings.global_.auth
         self._connect_timeout = server.connect_timeout
-        self._connections = server.upstream_connections
-        self._private = auth.private_headers
+        self._most_connections = server.upstream_connections
+        self._targets = Targets(
+            private=auth.private_headers, most=server.upstream_connections, patience=server.connect_timeout
+        )
         self._on_failover = on_failover
         self._tracer = tracer
         self._pools = {
             model: _Pool(
-                backends,
+                tuple(self._targets.of(backend) for backend in backends),
                 Balancer([b.weight for b in backends], cooldown=server.backend_cooldown, clock=clock, rng=rng),
             )
             for model, backends in resolve_backends(settings, env=env).items()
         }
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._closed = False
 
     async def send(self, request: UpstreamRequest) -> HttpReply:
@@ -175,9 +179,9 @@ class HttpUpstream:
         reasons = []
         order = pool.balancer.order()
         for position, index in enumerate(order):
-            backend = pool.backends[index]
+            target = pool.targets[index]
             try:
-                reply = await (self._ask_traced if self._tracer.on else self._ask)(backend, request)
+                reply = await (self._ask_traced if self._tracer.on else self._ask)(target, request)
             except UpstreamUnreachable as error:
                 reasons.append(str(error))
             except BaseException as error:
@@ -191,10 +195,10 @@ class HttpUpstream:
                     pool.balancer.mark_ok(index)
                     return reply
                 failed = reply
-                reasons.append(f"{backend} answered with status {reply.status}")
+                reasons.append(f"{target.backend} answered with status {reply.status}")
             pool.balancer.mark_failed(index)
             if position + 1 < len(order):
-                self._note_failover(request.model, backend, reasons[-1])
+                self._note_failover(request.model, target.backend, reasons[-1])
         if failed is not None:
             return failed
         raise UpstreamUnreachable(f"no backend of model '{request.model}' answered: " + "; ".join(reasons))
@@ -204,12 +208,12 @@ class HttpUpstream:
         return {
             model: [
                 BackendState(
-                    name=backend.name,
-                    address=f"{backend.url.host}:{backend.url.port}",
-                    weight=backend.weight,
+                    name=target.backend.name,
+                    address=f"{target.backend.url.host}:{target.backend.url.port}",
+                    weight=target.backend.weight,
                     cooling=pool.balancer.cooling(index),
                 )
-                for index, backend in enumerate(pool.backends)
+                for index, target in enumerate(pool.targets)
             ]
             for model, pool in self._pools.items()
         }
@@ -220,98 +224,66 @@ class HttpUpstream:
         Raises:
             UpstreamUnreachable: It names the models without one.
         """
-        models = {name: pool.backends for name, pool in self._pools.items()}
+        models = {name: [target.backend for target in pool.targets] for name, pool in self._pools.items()}
         await check_backends(models, patience=PROBE_SECONDS)
 
     async def aclose(self) -> None:
         """Close all connections; calling it again does nothing."""
         self._closed = True
-        for session in self._sessions.values():
-            await session.close()
+        await self._targets.aclose()
 
     def _note_failover(self, model: str, backend: Backend, reason: str) -> None:
         logger.warning("trying the next backend of model '%s': %s", model, reason)
         if self._on_failover is not None:
             self._on_failover(model=model, backend=backend.name)
 
-    async def _ask_traced(self, backend: Backend, request: UpstreamRequest) -> HttpReply:
+    async def _ask_traced(self, target: Target, request: UpstreamRequest) -> HttpReply:
         """Ask one backend within a span of its own, which it is told of."""
+        url = target.backend.url
         attributes: Attributes = {
             "http.request.method": "POST",
-            "server.address": backend.url.host or "",
-            "server.port": backend.url.port or 0,
-            "memrouter.backend": backend.name,
+            "server.address": url.host or "",
+            "server.port": url.port or 0,
+            "memrouter.backend": target.backend.name,
         }
         with self._tracer.span("POST", attributes, client=True) as span:
-            reply = await self._ask(backend, replace(request, headers=self._tracer.carried(request.headers)))
+            reply = await self._ask(target, replace(request, headers=self._tracer.carried(request.headers)))
             span.set("http.response.status_code", reply.status)
             if reply.status >= _SERVER_ERROR:
                 span.fail(str(reply.status))
             return reply
 
-    async def _ask(self, backend: Backend, request: UpstreamRequest) -> HttpReply:
-        """Return the answer of one backend; the border at which errors of the HTTP library end."""
+    async def _ask(self, target: Target, request: UpstreamRequest, *, fresh: bool = False) -> HttpReply:
+        """Return the answer of one backend; the border at which errors of its connections end."""
+        headers = outgoing(request.headers, private=target.private, own=target.own)
+        head = request_head(target.start, headers, length=len(request.body))
+        connection = await self._connection(target, fresh=fresh)
         try:
-            response = await self._post(backend, request)
-        except aiohttp.ConnectionTimeoutError as error:
-            why = f"it does not answer, or all {self._connections} connections to it are in use"
-            raise UpstreamUnreachable(f"{backend} gave no connection in {self._connect_timeout:g} s: {why}") from error
-        except TimeoutError as error:
-            raise UpstreamTimeout(f"{backend} took the request and kept silent for {request.timeout:g} s") from error
-        except aiohttp.ClientConnectorError as error:
-            raise UpstreamUnreachable(f"{backend} cannot be connected to: {_reason(error)}") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamUnreachable(f"{backend} broke off before it answered: {_reason(error)}") from error
-        return HttpReply(response, backend=backend, timeout=request.timeout)
-
-    async def _post(self, backend: Backend, request: UpstreamRequest) -> aiohttp.ClientResponse:
-        attempt = _Attempt()
-        try:
-            return await self._post_once(self._session(keep=True), backend, request, attempt)
-        except aiohttp.ClientConnectionError as error:
-            if isinstance(error, TimeoutError) or not attempt.reused:
+            await connection.ask(head, request.body, silence=request.timeout)
+        except BaseException as error:
+            target.connections.give_back(connection)
+            if isinstance(error, TimeoutError):
+                silent = f"{target.backend} took the request and kept silent for {request.timeout:g} s"
+                raise UpstreamTimeout(silent) from error
+            if not isinstance(error, ConnectionBroken):
                 raise
-            # The server closed an idle connection while the request was on its way: that says nothing about its health.
-            return await self._post_once(self._session(keep=False), backend, request, attempt)
+            if fresh or not connection.used:
+                raise UpstreamUnreachable(f"{target.backend} broke off before it answered: {error}") from error
+            # The server closed an idle connection while the request was on its way: says nothing about its health.
+            return await self._ask(target, request, fresh=True)
+        return HttpReply(connection, target=target, timeout=request.timeout)
 
-    async def _post_once(
-        self, session: aiohttp.ClientSession, backend: Backend, request: UpstreamRequest, attempt: _Attempt
-    ) -> aiohttp.ClientResponse:
-        private = self._private | backend.replaced
-        # Silence is measured on the socket; the outer limit ends a backend that does not even take the body.
-        async with asyncio.timeout(self._connect_timeout + request.timeout):
-            return await session.post(
-                backend.url,
-                data=request.body if len(request.body) <= _WHOLE_BYTES else io.BytesIO(request.body),
-                headers=outgoing(request.headers, private=private, own=backend.headers),
-                skip_auto_headers=_NO_AUTO_HEADERS,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(connect=self._connect_timeout, sock_read=request.timeout),
-                trace_request_ctx=attempt,
-            )
-
-    def _session(self, *, keep: bool) -> aiohttp.ClientSession:
-        """Return the session that keeps its connections, or the one that opens a new one each time."""
+    async def _connection(self, target: Target, *, fresh: bool = False) -> Connection:
         if self._closed:
             raise UpstreamUnreachable("the router is closing its connections")
-        if keep not in self._sessions:
-            trace = aiohttp.TraceConfig()
-            trace.on_connection_reuseconn.append(_note_reuse)
-            self._sessions[keep] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=self._connections, force_close=not keep),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trace_configs=[trace],
-            )
-        return self._sessions[keep]
-
-
-async def _note_reuse(
-    _session: aiohttp.ClientSession, context: object, _params: aiohttp.TraceConnectionReuseconnParams
-) -> None:
-    attempt = getattr(context, "trace_request_ctx", None)
-    if isinstance(attempt, _Attempt):
-        attempt.reused = True
+        backend = target.backend
+        try:
+            return await target.connections.lend(fresh=fresh)
+        except TimeoutError as error:
+            why = f"it does not answer, or all {self._most_connections} connections to it are in use"
+            raise UpstreamUnreachable(f"{backend} gave no connection in {self._connect_timeout:g} s: {why}") from error
+        except OSError as error:
+            raise UpstreamUnreachable(f"{backend} cannot be connected to: {_reason(error)}") from error
 
 
 async def _close(reply: HttpReply | None) -> None:

@@ -18,8 +18,10 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-_FRAMING = HOP_BY_HOP | {"content-length", "accept-encoding", "expect"}
+FRAMING = HOP_BY_HOP | {"content-length", "accept-encoding", "expect"}
+"""Headers that describe one connection or one body."""
 _CONTROL = frozenset({"host", "x-disable-router-memory"})
+_NOT_FORWARDED = FRAMING | _CONTROL
 _CONTROL_PREFIX = "x-authz-"
 _OWN_ANSWERS = frozenset(
     {
@@ -48,7 +50,7 @@ def forwardable(headers: Mapping[str, str]) -> dict[str, str]:
     UTF-8 sends the same bytes as without router.
     """
     lowered = {name.lower(): value for name, value in headers.items()}
-    dropped = _FRAMING | _CONTROL | _listed(lowered.get("connection", ""))
+    dropped = _NOT_FORWARDED | _listed(lowered["connection"]) if "connection" in lowered else _NOT_FORWARDED
     return {
         name: _as_sent(value)
         for name, value in lowered.items()
@@ -64,7 +66,7 @@ def outgoing(headers: Mapping[str, str], *, private: Collection[str], own: Mappi
         private: Names in lower case that no backend sees.
         own: The backend's headers, names in lower case; they replace ``headers`` of the same name.
     """
-    dropped = _FRAMING.union(private)
+    dropped = FRAMING.union(private)
     kept = {name: value for name, value in headers.items() if name not in dropped}
     return {"content-type": "application/json", **kept, **own, "accept-encoding": "identity"}
 
@@ -76,9 +78,10 @@ def relayable(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes
     ``content-length`` and ``content-encoding`` stay, because the body is relayed unchanged.
     """
     lowered = [(name.lower(), value) for name, value in headers]
-    connection = b",".join(value for name, value in lowered if name == b"connection")
-    listed = {name.encode("latin-1") for name in _listed(connection.decode("latin-1"))}
-    dropped = _NOT_RELAYED | listed
+    connection = b",".join([value for name, value in lowered if name == b"connection"])
+    dropped = _NOT_RELAYED
+    if connection:
+        dropped |= {name.encode("latin-1") for name in _listed(connection.decode("latin-1"))}
     return [(name, value) for name, value in lowered if name not in dropped and not name.startswith(_CORS_PREFIX)]
 
 

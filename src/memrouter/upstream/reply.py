@@ -10,6 +10,9 @@ from memrouter.models.turn import Reply
 from memrouter.upstream.sse import SseParser
 
 MAX_TEXT_BYTES = 256 * 1024
+READ_FROM_BYTES = 16 * 1024
+"""Bytes of a stream that are read together: not while the client waits for them, and at less cost than piece by piece;
+few enough that reading them holds nobody up."""
 MAX_JSON_BYTES = 8 * 1024 * 1024
 _NULL = msgspec.Raw(b"null")
 
@@ -55,6 +58,8 @@ class ReplyReader:
         self._sse = SseParser() if is_stream else None
         self._max_text_bytes = max_text_bytes
         self._max_json_bytes = max_json_bytes
+        self._unread: list[bytes] = []
+        self._unread_bytes = 0
         self._body = bytearray()
         self._body_bytes = 0
         self._text: list[str] = []
@@ -82,8 +87,10 @@ class ReplyReader:
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the body."""
         if self._sse is not None:
-            for event in self._sse.feed(chunk):
-                self._take(event.data)
+            self._unread.append(chunk)
+            self._unread_bytes += len(chunk)
+            if self._unread_bytes > READ_FROM_BYTES:
+                self._read(self._sse)
             return
         self._body_bytes += len(chunk)
         if self._body_bytes <= self._max_json_bytes:
@@ -100,11 +107,21 @@ class ReplyReader:
             status: HTTP status of the backend.
             complete: Whether the last byte arrived and was sent; an answer that holds an error is not complete even so.
         """
+        if self._sse is not None:
+            self._read(self._sse)
         if self._body:
             self._take(self._body)
             self._body = bytearray()
         text = cut_to_bytes("".join(self._text), self._max_text_bytes)
         return Reply(text=text, status=status, complete=complete and not self._failed, tool_calls=self._tool_calls)
+
+    def _read(self, sse: SseParser) -> None:
+        """Read what has come of a stream since the last time."""
+        unread = b"".join(self._unread)
+        self._unread.clear()
+        self._unread_bytes = 0
+        for event in sse.feed(unread):
+            self._take(event.data)
 
     def _take(self, data: str | bytearray) -> None:
         try:

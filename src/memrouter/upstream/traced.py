@@ -62,6 +62,10 @@ class _TracedReply:
     def backend(self) -> str:
         return self._inner.backend
 
+    @property
+    def ended(self) -> bool:
+        return self._inner.ended
+
     async def chunks(self) -> AsyncIterator[bytes]:
         try:
             async for chunk in self._inner.chunks():

@@ -1,17 +1,15 @@
 """The memory service, and what a user may take out of it and bring in, over an open store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from memrouter.embeddings.base import Embedder
-from memrouter.memory.retrieval.corpus import Corpus, follow
 from memrouter.memory.retrieval.rerank import RerankStage
 from memrouter.memory.retrieval.retrieve import Retriever
 from memrouter.memory.retrieval.words import Analyzer
-from memrouter.memory.retrieval.working_set import CorpusKey, WorkingSet
+from memrouter.memory.retrieval.working_set import Follower, WorkingSet
 from memrouter.memory.service import MemoryService
 from memrouter.rerankers.factory import open_reranker
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import Change
 from memrouter.transfer.own import OwnTransfer
 from memrouter.wiring.foundation import Foundation
 
@@ -60,11 +58,7 @@ async def open_memory_service(
 def _working_set(base: Foundation, analyzer: Analyzer) -> WorkingSet:
     limits = base.settings.memory.limits
 
-    async def followed(key: CorpusKey, held: Corpus, changes: Sequence[Change], generation: int) -> Corpus | None:
-        corpus = await follow(held, changes, analyzer=analyzer, generation=generation, scope=key.scope, types=key.types)
-        return corpus if len(corpus.records) <= limits.scan_limit else None
-
-    kept = WorkingSet(max_bytes=limits.working_set_bytes, follow=followed)
+    kept = WorkingSet(max_bytes=limits.working_set_bytes, follow=Follower(analyzer=analyzer, limit=limits.scan_limit))
     base.closing.push_async_callback(kept.aclose)
     base.metrics.watch_working_set(hits=lambda: kept.hits, misses=lambda: kept.misses, size=lambda: kept.nbytes)
     return kept

@@ -11,7 +11,7 @@ from memrouter.stores.cached import CachedStore
 from memrouter.stores.deferred import open_or_defer
 from memrouter.stores.factory import open_store
 from memrouter.stores.hot_cache import HotCache
-from memrouter.stores.instrumented import InstrumentedStore
+from memrouter.stores.instrumented import instrumented
 from memrouter.transfer.live_migration import PHASES, LiveMigration
 from memrouter.transfer.open_migration import open_migration
 from memrouter.wiring.foundation import Foundation
@@ -40,7 +40,7 @@ async def open_memory_store(base: Foundation, info: EmbedderInfo) -> tuple[Memor
     if migration is not None:
         base.closing.push_async_callback(migration.aclose, seconds=_SETTLE_SECONDS)
         migration.start()
-    return InstrumentedStore(cached, observer=base.metrics, clock=base.clock), migration
+    return instrumented(cached, observer=base.metrics, clock=base.clock), migration
 
 
 async def _open(base: Foundation, info: EmbedderInfo, gauge: PressureGauge) -> MemoryStore:

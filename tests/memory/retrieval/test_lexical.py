@@ -90,3 +90,12 @@ def test_spelling_is_looked_up_for_a_few_unknown_words_only() -> None:
     letters = [letter * 6 for letter in "abcdefghijklmnopqrst"]
     matches = index_of([letters]).match([f"{word[:3]}z{word[4:]}" for word in letters[:-1]], spelling=0.5)
     assert np.count_nonzero(matches.held.any(axis=1)) == MAX_SPELLINGS
+
+
+def test_a_changed_index_spells_with_the_words_that_there_are() -> None:
+    index = index_of([["figaro"], ["porto"], ["lisbon"]])
+    assert index.match(["figarro"], spelling=0.5).held[0, 0] > 0
+    for _ in range(4):  # each time a word goes and another comes
+        index = index.changed(np.array([1, 2, -1]), {2: ["canary"]}).changed(np.array([2, 0, 1]), {})
+    assert not index.match(["figarro"], spelling=0.5).held.any()
+    assert index.match(["canarry"], spelling=0.5).held.any()

@@ -206,12 +206,12 @@ def test_the_best_miss_is_the_highest_score_below_the_floor() -> None:
     ],
 )
 def test_the_adaptive_threshold_cuts_at_a_pronounced_gap(scores: list[float], kept: list[bool]) -> None:
-    assert before_gap(array(scores)).tolist() == kept
+    assert before_gap(scores) == kept
 
 
 @given(st.lists(SCORES, min_size=1, max_size=12))
 def test_the_adaptive_threshold_keeps_the_first_and_never_parts_equals(scores: list[float]) -> None:
-    keep = before_gap(array(scores))
+    keep = before_gap(scores)
     assert keep[0]
     dropped = [score for score, kept in zip(scores, keep, strict=True) if not kept]
     others = [score for score, kept in zip(scores[1:], keep[1:], strict=True) if kept]

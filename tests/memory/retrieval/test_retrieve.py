@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,29 @@ async def store(tmp_path: Path) -> AsyncIterator[WatchedStore]:
     opened.watch()
     yield opened
     await opened.aclose()
+
+
+class SlowStore(WatchedStore):
+    """A store whose answers arrive when they may."""
+
+    def watch(self) -> None:
+        super().watch()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def search(self, scope: Scope, query: StoreQuery) -> Candidates:
+        await self.may_answer.wait()
+        return await super().search(scope, query)
+
+    def answers_once_ranked(self) -> Callable[[MemoryRecord], bool]:
+        """Hold answers back until a ranking has asked what this returns, which is no for every memory."""
+        self.may_answer.clear()
+
+        def known(record: MemoryRecord) -> bool:
+            self.may_answer.set()
+            return False
+
+        return known
 
 
 class Desk:
@@ -168,6 +191,50 @@ async def test_each_write_is_seen_by_the_next_retrieval(store: WatchedStore) -> 
     assert await desk.found("cat") == ["the cat"]
     await store.delete(ANN, Filter())
     assert await desk.found("cat") == []
+
+
+@pytest.fixture
+async def slow_store(store: WatchedStore, tmp_path: Path) -> AsyncIterator[SlowStore]:
+    """A second store on the same file: what goes past it, the kept corpora are not told of."""
+    settings = SqliteSettings(path=str(tmp_path / "memories.db"), synchronous="normal")
+    opened = await SlowStore.open(settings, dimension=64, embedding_model=EMBEDDER.info.model)
+    assert isinstance(opened, SlowStore)
+    opened.watch()
+    yield opened
+    await opened.aclose()
+
+
+async def test_what_is_kept_is_ranked_while_the_store_is_asked(slow_store: SlowStore) -> None:
+    desk = Desk(slow_store)
+    await desk.add("ann", "the cat sleeps")
+    assert await desk.found("the cat") == ["the cat sleeps"]
+    async with asyncio.timeout(5):
+        recall = await desk.retriever.recall(ANN, "the cat", POLICY, known=slow_store.answers_once_ranked())
+    assert [hit.record.content for hit in recall.hits] == ["the cat sleeps"]
+    assert len(slow_store.queries) == 2
+
+
+async def test_what_was_ranked_ahead_is_dropped_where_the_store_has_changed(
+    store: WatchedStore, slow_store: SlowStore
+) -> None:
+    desk = Desk(slow_store)
+    [old] = await desk.add("ann", "the cat sleeps")
+    assert await desk.found("the cat") == ["the cat sleeps"]
+    await store.delete(ANN, Filter(ids=frozenset({old.id})))
+    await Desk(store).add("ann", "the cat purrs")
+    async with asyncio.timeout(5):
+        recall = await desk.retriever.recall(ANN, "the cat", POLICY, known=slow_store.answers_once_ranked())
+    assert [hit.record.content for hit in recall.hits] == ["the cat purrs"]
+
+
+async def test_what_was_ranked_ahead_is_not_given_where_the_store_fails(slow_store: SlowStore) -> None:
+    desk = Desk(slow_store)
+    await desk.add("ann", "the cat sleeps")
+    await desk.found("the cat")
+    slow_store.down = True
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreUnavailable):
+            await desk.retriever.recall(ANN, "the cat", POLICY, known=slow_store.answers_once_ranked())
 
 
 async def test_an_expired_memory_is_not_found_though_it_is_kept(store: WatchedStore) -> None:
@@ -278,3 +345,40 @@ async def test_failures_of_the_embedder_reach_the_caller(store: WatchedStore) ->
     )
     with pytest.raises(EmbeddingError):
         await retriever.recall(ANN, "cat", POLICY)
+
+
+async def test_what_is_kept_and_stands_is_recalled_at_once_as_if_awaited(store: WatchedStore) -> None:
+    desk = Desk(store)
+    await desk.add("ann", "my cat is called Luna", "the printer needs toner", "the cat Luna sleeps on the printer")
+    for question in ("what is my cat called?", "who is Luna?", "zebra", " ".join(f"word{i}" for i in range(90))):
+        awaited = await desk.retriever.recall(ANN, question, POLICY)
+        known = len(store.queries)
+        recall = desk.retriever.at_once(ANN, question, POLICY)
+        assert recall is not None
+        assert [(hit.record.id, hit.score) for hit in recall.hits] == [
+            (hit.record.id, hit.score) for hit in awaited.hits
+        ]
+        assert (recall.considered, recall.best_miss) == (awaited.considered, awaited.best_miss)
+        assert len(store.queries) == known
+
+
+async def test_nothing_is_recalled_at_once_that_is_not_kept_or_does_not_stand(store: WatchedStore) -> None:
+    desk = Desk(store)
+    await desk.add("ann", "the cat sleeps")
+    assert desk.retriever.at_once(ANN, "the cat", POLICY) is None
+    assert await desk.found("the cat") == ["the cat sleeps"]
+    assert desk.retriever.at_once(ANN, "the cat", POLICY) is not None
+    assert desk.retriever.at_once(Scope("bob"), "the cat", POLICY) is None
+    assert desk.retriever.at_once(ANN, "  ", POLICY) is None
+    await desk.add("ann", "the cat purrs")
+    assert desk.retriever.at_once(ANN, "the cat", POLICY) is None
+    assert sorted(await desk.found("the cat")) == ["the cat purrs", "the cat sleeps"]
+
+
+async def test_long_texts_are_left_to_who_can_wait(store: WatchedStore) -> None:
+    desk = Desk(store)
+    await desk.add("ann", "the cat sleeps")
+    await desk.found("the cat")
+    hits = desk.working_set.hits
+    assert desk.retriever.at_once(ANN, "the cat " * 400, POLICY) is None
+    assert desk.working_set.hits == hits

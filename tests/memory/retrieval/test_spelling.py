@@ -48,3 +48,11 @@ def test_what_is_near_is_in_the_vocabulary_and_begins_alike(vocabulary: list[str
         assert word in vocabulary
         assert word[0] == asked[0]
         assert abs(len(word) - len(asked)) <= 1
+
+
+def test_words_that_come_later_are_known_as_well_and_each_once() -> None:
+    spelling = Spelling(["figaro", "porto"])
+    spelling.add(["figure", "figaro", "of"])
+    assert spelling.near("figarro") == ["figaro"]
+    assert spelling.near("figurre") == ["figure"]
+    assert spelling.size == 3

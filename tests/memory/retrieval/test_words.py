@@ -112,8 +112,19 @@ def test_irregular_forms_are_those_of_english_only() -> None:
 
 
 def test_stems_are_kept_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "MAX_KNOWN_RUNS", 4)
+    monkeypatch.setattr(words, "MAX_KNOWN", 4)
     analyzer = Analyzer()
     text = " ".join(f"running{number}" for number in range(20)) + " running " + "x" * 1000
     assert analyzer.terms(text) == analyzer.terms(text) == Analyzer().terms(text)
     assert len(analyzer._known) <= 4
+
+
+@given(
+    st.lists(
+        st.sampled_from(["Luna", "e-mail,", "(EMP-90210)", "caf\u00e9", "\u732b\u304c", "don't!", "a.b", "\x1f", "..."])
+    )
+)
+def test_terms_of_a_text_are_those_of_its_tokens(parts: list[str]) -> None:
+    text, analyzer = " \u2003".join(parts), Analyzer()
+    whole = [token for token in tokenize(text) if token not in analyzer.stop_words]
+    assert analyzer.terms(text) == [term for token in whole for term in analyzer._stems([token])]

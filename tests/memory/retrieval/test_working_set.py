@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,9 +10,9 @@ from hypothesis import strategies as st
 from memrouter.errors import StoreUnavailable
 from memrouter.memory.retrieval.corpus import Corpus, build_corpus
 from memrouter.memory.retrieval.words import Analyzer
-from memrouter.memory.retrieval.working_set import CorpusKey, WorkingSet
+from memrouter.memory.retrieval.working_set import CorpusKey, Follower, WorkingSet
 from memrouter.models.memory import MemoryRecord, Scope, unit
-from memrouter.stores.query import ALL_TYPES
+from memrouter.stores.query import ALL_TYPES, Change
 
 ANALYZER = Analyzer()
 
@@ -225,3 +226,76 @@ def test_the_bound_holds_and_owners_never_mix(bound: int, asks: list[tuple[str, 
         assert not kept._flights
 
     asyncio.run(play())
+
+
+def said(number: int, *, after: int) -> Change:
+    record = MemoryRecord(
+        id=f"n{number}",
+        user_id="ann",
+        content=f"fact {number}",
+        embedding=unit(np.ones(4)),
+        embedding_model="test",
+        created_at=10 + number,
+        updated_at=10 + number,
+    )
+    return Change("ann", after=after, put=[record])
+
+
+async def test_what_is_kept_is_at_hand_where_it_stands() -> None:
+    kept, load = WorkingSet(max_bytes=1_000_000), Loader("ann")
+    assert kept.at_hand(key("ann"), lambda _: True) is None
+    first = await kept.get(key("ann"), load)
+    asked: list[int] = []
+    assert kept.at_hand(key("ann"), lambda generation: not asked.append(generation)) is first
+    assert asked == [1]
+    assert kept.at_hand(key("ann"), lambda _: False) is None
+    assert kept.at_hand(key("ann"), lambda _: None) is None
+    assert kept.at_hand(key("bob"), lambda _: True) is None
+    assert (kept.hits, kept.misses) == (1, 1)
+
+
+async def test_nothing_is_at_hand_while_a_load_is_under_way() -> None:
+    kept, load = WorkingSet(max_bytes=1_000_000), Loader("ann")
+    await kept.get(key("ann"), load)
+    load.gate.clear()
+    asking = asyncio.create_task(kept.get(key("ann"), load))
+    await settle()
+    assert kept.at_hand(key("ann"), lambda _: True) is None
+    load.gate.set()
+    await asking
+    assert kept.at_hand(key("ann"), lambda _: True) is not None
+
+
+async def test_what_this_process_changed_is_worked_in_at_once() -> None:
+    kept = WorkingSet(max_bytes=1_000_000, follow=Follower(analyzer=ANALYZER, limit=10))
+
+    async def load(held: Corpus | None) -> Corpus | None:
+        records = [record for number in range(4) for record in said(number, after=0).put]
+        return await build_corpus(records, analyzer=ANALYZER, generation=1)
+
+    await kept.get(key("ann"), load)
+    kept.changed(said(7, after=1), 2)
+    corpus = kept.at_hand(key("ann"), lambda generation: generation == 2)
+    assert corpus is not None
+    assert [record.id for record in corpus.records] == ["n7", "n3", "n2", "n1", "n0"]
+    assert kept.held(key("ann")) is corpus
+    kept.changed(said(8, after=2), 3)
+    assert kept.at_hand(key("ann"), lambda generation: generation == 4) is None  # somebody else has written, too
+    assert kept.nbytes == sum(each.nbytes for each in kept._kept.values())
+
+
+async def test_what_takes_long_or_grows_too_large_is_not_worked_in_at_once() -> None:
+    for limit, chars in ((4, 10), (10, 20_000)):
+        kept = WorkingSet(max_bytes=1_000_000, follow=Follower(analyzer=ANALYZER, limit=limit))
+
+        async def load(held: Corpus | None) -> Corpus | None:
+            records = [record for number in range(4) for record in said(number, after=0).put]
+            return held or await build_corpus(records, analyzer=ANALYZER, generation=1)
+
+        await kept.get(key("ann"), load)
+        [record] = said(7, after=1).put
+        kept.changed(Change("ann", after=1, put=[msgspec.structs.replace(record, content="x y " * chars)]), 2)
+        assert kept.at_hand(key("ann"), lambda _: True) is None
+        corpus = await kept.get(key("ann"), load)
+        assert corpus is not None
+        assert len(corpus.records) == (4 if limit == 4 else 5)

@@ -84,7 +84,7 @@ async def test_an_owner_is_read_whole_once_and_not_searched_while_this_router_wr
         watched.break_at(None)
         for number in range(3):
             await bench.write(turn(f"I painted {number} walls.", number))
-        assert watched.calls == ["search", "commit"] * 3  # the search asks for the generation
+        assert watched.calls == ["commit"] * 3  # not even the generation is asked for
         assert [outcome.reason for outcome in await bench.write(turn("I OWN 99 red pens."))] == ["exact_duplicate"]
 
 
@@ -96,6 +96,16 @@ async def test_what_another_router_wrote_is_seen(tmp_path: Path) -> None:
             await other.say(f"I own {number} red pens.", f"I sold {number} blue pens.")
             await bench.say(f"I sold {number} blue pens.")
         assert len(await bench.visible()) == 8
+
+
+async def test_a_plan_by_an_outline_that_another_router_outdated_is_made_anew(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store:
+        bench, other = (Bench(store, MemorySettings(), seed=seed) for seed in (1, 2))
+        await bench.say("I own a boat.")
+        await other.say("I own a barge.")
+        (outcome,) = await bench.write(MemoryDraft("I own a barge."))
+        assert outcome.reason == "exact_duplicate"
+        assert len(await bench.visible()) == 2
 
 
 async def test_where_routers_write_in_turn_the_owner_is_not_read_whole_again(tmp_path: Path) -> None:

@@ -114,4 +114,5 @@ def test_an_answer_that_helps_is_kept(answer: str) -> None:
 
 @given(st.text(), st.text())
 def test_any_turn_can_be_judged(user: str, assistant: str) -> None:
-    assert low_information(user, assistant) in (None, "too_short", "small_talk", "refusal")
+    reasons = "too_short no_words small_talk refusal recalled_memories system_prompt boilerplate tool_output document"
+    assert low_information(user, assistant) in (None, *reasons.split())

@@ -20,6 +20,7 @@ from memrouter.stores.valkey.rows import (
     row_of,
     to_fields,
     to_record,
+    twin_digest,
 )
 from memrouter.testing.records import NOW, RecordFactory, plain
 
@@ -143,15 +144,69 @@ def test_a_row_that_somebody_broke_is_left_out_and_its_neighbours_stay(
     assert [plain(record) for record in found] == [plain(good)] * 2
 
 
+@given(
+    st.lists(
+        st.sampled_from([None, b"", b"[]", b"nonsense", b'["x"]', b"[],[]"])
+        | st.builds(lambda text, size: (text, bytes(size)), WORDS, st.sampled_from([0, 4, 32]))
+        | st.builds(MAKE.make, WORDS, user_id=st.sampled_from(["alice", "bob"])),
+        max_size=4,
+    ),
+    st.none() | st.just(b"3:7") | st.binary(max_size=4),
+)
+async def test_columns_hold_what_their_rows_hold(
+    made: list[MemoryRecord | tuple[str, bytes] | bytes | None], access: bytes | None
+) -> None:
+    good = fields_of(MAKE.make())
+    rows: list[Row] = []
+    for one in made:
+        match one:
+            case MemoryRecord():
+                rows.append(packed_row(one))
+            case (str(text), bytes(vector)):
+                rows.append([good[b"record"], text.encode(), vector])
+            case packed:
+                rows.append([packed, b"text", good[b"embedding"]])
+    packed, contents, vectors = ([row[place] for row in rows] for place in range(3))
+    entries = [access] * len(rows)
+    even = all(all(row) and len(row[2] or b"") == 32 for row in rows)
+    joined = b"".join(vector or b"" for vector in vectors) if even else vectors
+    found = await READER.columns(Scope("alice"), packed, contents, joined, entries)
+    assert [plain(record) for record in found] == [plain(one) for one in READER.read(Scope("alice"), rows, entries)]
+
+
 def test_rows_of_another_owner_are_left_out() -> None:
     rows = [packed_row(MAKE.make(user_id="bob")), packed_row(MAKE.make(project_id="apollo"))]
     assert READER.read(Scope("alice"), rows, [None, None]) == []
 
 
+@pytest.mark.parametrize("foreign", ["model", "length"])
+async def test_vectors_of_another_model_are_told_of_and_left_out_where_the_store_is_still_ours(foreign: str) -> None:
+    asked: list[str] = []
+
+    async def told() -> None:
+        asked.append(foreign)
+
+    other = RecordFactory(Capabilities("valkey", 8, "other", exact=True)).make()
+    strange: Row = [pack(other, digest=twin_digest(other.content)).encode(), b"text", packed_row(MAKE.make())[2]]
+    if foreign == "length":
+        strange = [*packed_row(MAKE.make())[:2], bytes(16)]
+    good = MAKE.make()
+    rows = [packed_row(good), strange]
+    packed, contents, vectors = ([row[place] for row in rows] for place in range(3))
+    reader = RowReader(dimension=8, embedding_model="m", on_foreign=told)
+    joined = vectors if foreign == "length" else b"".join(vector or b"" for vector in vectors)
+    for found in (
+        await reader.records(Scope("alice"), rows, [None, None]),
+        await reader.columns(Scope("alice"), packed, contents, joined, [None, None]),
+    ):
+        assert [plain(record) for record in found] == [plain(good)]
+    assert asked == [foreign] * 2
+
+
 def test_a_broken_row_is_an_error_to_unpack() -> None:
     for packed in (b"1", b"[]", b"nonsense", b'["x"]'):
         with pytest.raises(ValueError):
-            unpack([[packed, b"text", b"\0" * 32]], [(0, None)], dimension=8)
+            unpack([packed], [b"text"], b"\0" * 32, [(0, None)], dimension=8)
 
 
 def test_hidden_memories_live_until_zero_and_others_until_they_expire() -> None:

@@ -1,6 +1,7 @@
 """What the contract cannot know: keys, scripts, the index's part, scale, and what happens when the server does not."""
 
 import asyncio
+from dataclasses import replace as replace_query
 from typing import Any
 
 import numpy as np
@@ -318,6 +319,68 @@ async def test_an_owner_over_the_scan_limit_is_noticed_when_it_shrinks(
     assert not (await valkey_store.search(ALICE, query)).complete
     await valkey_store.delete(ALICE, Filter(ids=frozenset(record.id for record in made[:3])))
     assert (await valkey_store.search(ALICE, query)).complete
+
+
+async def test_an_answer_that_still_stands_takes_no_script(
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection
+) -> None:
+    await valkey_store.create(records.many(3))
+    query = StoreQuery(vector=None, k=1, now=LATER, scan_limit=5)
+    held = (await valkey_store.search(ALICE, query)).generation
+    before = await _calls(connection, "evalsha")
+    assert (await valkey_store.search(ALICE, replace_query(query, known_generation=held))).unchanged
+    assert await _calls(connection, "evalsha") == before
+    await valkey_store.create([records.make()])
+    answer = await valkey_store.search(ALICE, replace_query(query, known_generation=held))
+    assert (len(answer.records or ()), answer.complete) == (4, True)
+
+
+async def test_an_owner_over_the_scan_limit_is_counted_again_only_when_it_may_have_shrunk(
+    valkey_store: ValkeyStore, records: RecordFactory, connection: Connection
+) -> None:
+    made = records.many(202)
+    await valkey_store.create(made)
+    query = StoreQuery(vector=None, k=1, now=LATER, scan_limit=200)
+
+    async def counted() -> tuple[int, bool]:
+        before = await _calls(connection, "hmget")
+        complete = (await valkey_store.search(ALICE, query)).complete
+        return await _calls(connection, "hmget") - before, complete
+
+    assert await counted() == (201, False)
+    for _ in range(2):
+        await valkey_store.create([records.make()])
+        assert await counted() == (0, False)
+    await valkey_store.create([records.make()])
+    assert await counted() == (201, False)
+    for record in made[:5]:
+        await valkey_store.update(ALICE, record.id, Patch(updated_at=LATER, superseded_by=made[9].id))
+    number, complete = await counted()
+    assert complete
+    assert number > 201
+
+
+@pytest.mark.parametrize("field", ["record", "content", "embedding"])
+@pytest.mark.parametrize("value", [None, b"", b"\xff[", bytes(4)])
+async def test_a_row_that_somebody_broke_does_not_take_its_neighbours_from_a_whole_owner(
+    valkey_store: ValkeyStore,
+    records: RecordFactory,
+    connection: Connection,
+    valkey: ValkeySettings,
+    field: str,
+    value: bytes | None,
+) -> None:
+    made = records.many(3)
+    await valkey_store.create(made)
+    await valkey_store.touch(ALICE, [made[2].id], now=LATER)
+    broken = Keys(valkey.collection_prefix).of_user("alice").memory(made[1].id)
+    await connection.run(["HDEL", broken, field] if value is None else ["HSET", broken, field, value])
+    answer = await valkey_store.search(ALICE, StoreQuery(vector=None, k=1, now=LATER, scan_limit=9))
+    counts = {record.id: record.access_count for record in answer.records or ()}
+    expected = {made[0].id: 0, made[2].id: 1}
+    if (field, value) == ("content", bytes(4)):  # a text like any other
+        expected[made[1].id] = 0
+    assert counts == expected
 
 
 async def test_a_memory_that_the_server_lost_is_no_answer_and_no_error(

@@ -34,6 +34,8 @@ _KEPT = regex.compile(
     rf"|\u00ab[^\u00ab\u00bb\n]{{{MAX_QUOTE_CHARS},}}+\u00bb|\u201e[^\u201c\u201d\u201e\n]{{{MAX_QUOTE_CHARS},}}+[\u201c\u201d]",
     regex.DOTALL | regex.IGNORECASE,
 )
+_MAY_KEEP = re.compile('[`>"\u201c\u00ab\u201e]|://|[wW]{3}\\.')
+"""Stands in whatever ``_KEPT`` finds, and is found quicker."""
 _SENTENCE_END = regex.compile(r"[.!?\n\u3002\uff01\uff1f]")
 _DETERMINED = regex.compile(
     r"(?:\b(?:the|a|my|our|your|his|her|their|its|that|every|each|very|at|guten|gestern|heute|jeden|am|der|den|dem|"
@@ -130,7 +132,7 @@ def notes(text: str, *, day: date) -> Iterator[tuple[int, str]]:
     """Yield what ``with_dates`` puts in, and where, in rising order."""
     known = _vocabulary()
     found = sorted(_found(text, known, day), key=lambda match: (match[0], -match[1]))
-    kept = [span.span() for span in _KEPT.finditer(text)] if found else []
+    kept = [span.span() for span in _KEPT.finditer(text)] if found and _MAY_KEEP.search(text) else []
     position = 0
     for start, end, note in found:
         if start < position:

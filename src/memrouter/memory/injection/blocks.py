@@ -3,7 +3,8 @@
 import re
 import unicodedata
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import date, timedelta
+from functools import lru_cache
 
 from memrouter.memory.hits import Hit
 from memrouter.memory.storing.drafts import MAX_TIME_MS
@@ -14,6 +15,8 @@ MARKER = "memrouter-memories"
 _TAG = re.compile(rf"<(?P<closing>/?){MARKER}(?:\s*>)?", re.IGNORECASE)
 _ESCAPES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _SUSPECT = re.compile(r"[<>&\x00-\x08\x0a-\x1f]|[^\x00-\x7e]")
+_DAY_MS = 86_400_000
+_EPOCH = date(1970, 1, 1)
 _HIDDEN = frozenset({"Cc", "Cf", "Cs"})
 
 
@@ -51,7 +54,7 @@ def render_item(record: MemoryRecord, *, named: bool = False) -> str:
     created, updated = _date(record.created_at), _date(record.updated_at)
     dates = created if created == updated else f"{created}, last seen {updated}"
     # splitlines knows every line end of Unicode, so that no item can be faked at the start of a line.
-    content = "\n  ".join(escape(line) for line in record.content.splitlines())
+    content = "\n  ".join([escape(line) for line in record.content.splitlines()])
     name = f", id {escape(record.id)}" if named else ""
     return f"- [{dates}, {record.type}{name}] {content}"
 
@@ -78,10 +81,11 @@ def strip_blocks(text: str) -> str:
 
 def escape(line: str) -> str:
     """Return one line of text in a form that cannot close a block or open another one."""
-    return _SUSPECT.sub(lambda found: _escape_char(found[0]), line)
+    return _SUSPECT.sub(_escaped, line)
 
 
-def _escape_char(char: str) -> str:
+def _escaped(found: re.Match[str]) -> str:
+    char = found[0]
     if unicodedata.category(char) in _HIDDEN:
         return ""
     # Full-width and small forms of the delimiters are escaped like the delimiters; other characters stay as they are.
@@ -89,4 +93,9 @@ def _escape_char(char: str) -> str:
 
 
 def _date(ms: int) -> str:
-    return datetime.fromtimestamp(min(max(ms, 0), MAX_TIME_MS) / 1000, UTC).date().isoformat()
+    return _day(min(max(ms, 0), MAX_TIME_MS) // _DAY_MS)
+
+
+@lru_cache(maxsize=4096)
+def _day(number: int) -> str:
+    return (_EPOCH + timedelta(days=number)).isoformat()

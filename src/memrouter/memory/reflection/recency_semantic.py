@@ -62,8 +62,9 @@ def _distinct(hits: Sequence[Hit], threshold: float) -> Selection:
     dropped: list[Dropped] = []
     vectors = np.empty((len(hits), hits[0].record.embedding.size), dtype=np.float32)
     for hit in hits:
-        cosines = np.einsum("ij,j->i", vectors[: len(kept)], hit.record.embedding)  # quicker here than BLAS threads
-        better = _repeated(hit, kept, cosines.tolist(), threshold)
+        # Not a product by BLAS, whose threads take longer to wake than this takes.
+        cosines = np.einsum("ij,j->i", vectors[: len(kept)], hit.record.embedding).tolist() if kept else []
+        better = _repeated(hit, kept, cosines, threshold)
         if better is not None:
             dropped.append(Dropped(hit, Drop.DUPLICATE, better.record.id))
             continue
@@ -74,19 +75,20 @@ def _distinct(hits: Sequence[Hit], threshold: float) -> Selection:
 
 def _repeated(hit: Hit, kept: Sequence[Hit], cosines: Sequence[float], threshold: float) -> Hit | None:
     """Return the one of ``kept`` that says the same as ``hit``, the nearest by vector if there is one."""
-    if kept:
-        nearest = max(range(len(kept)), key=cosines.__getitem__)
-        if round(similarity(cosines[nearest]), 6) >= threshold:
-            return kept[nearest]
-    return next((better for better in kept if _window_repeats(hit, better)), None)
+    highest = max(cosines, default=-1.0)
+    if kept and round(similarity(highest), 6) >= threshold:
+        return kept[cosines.index(highest)]
+    is_window = _is_window(hit)
+    return next((better for better in kept if _is_window(better) != is_window and _window_repeats(hit, better)), None)
+
+
+def _is_window(hit: Hit) -> bool:
+    return hit.record.source is Source.SESSION_WINDOW
 
 
 def _window_repeats(one: Hit, other: Hit) -> bool:
-    """Return whether one of the two is a session window and contains the text of the other, which is none."""
-    is_window = [hit.record.source is Source.SESSION_WINDOW for hit in (one, other)]
-    if is_window[0] == is_window[1]:
-        return False
-    window, turn = (one, other) if is_window[0] else (other, one)
+    """Return whether the one of the two that is a session window contains the text of the other."""
+    window, turn = (one, other) if _is_window(one) else (other, one)
     # Dates that were added stand in a window for its last turn only.
     said, whole = (" ".join(without_dates(hit.record.content).split()) for hit in (turn, window))
     return said in whole

@@ -60,8 +60,13 @@ class ReflectionFilter:
             hits: Best first.
             now: Milliseconds since the epoch.
         """
-        few = len(hits) <= INLINE_HITS and sum(len(hit.record.content) for hit in hits) <= INLINE_CHARS
-        return self.apply(hits, now=now) if self._inline and few else await asyncio.to_thread(self.apply, hits, now=now)
+        return self.apply(hits, now=now) if self.is_quick(hits) else await asyncio.to_thread(self.apply, hits, now=now)
+
+    def is_quick(self, hits: Sequence[Hit]) -> bool:
+        """Return whether ``apply`` may run in the event loop."""
+        if not self._inline or len(hits) > INLINE_HITS:
+            return False
+        return sum([len(hit.record.content) for hit in hits]) <= INLINE_CHARS
 
     def apply(self, hits: Sequence[Hit], *, now: int) -> Selection:
         """Return what became of the hits, in this thread; see ``select``."""

@@ -15,7 +15,7 @@ from memrouter.memory.retrieval.postings import Postings
 from memrouter.memory.retrieval.provenance import Provenance, read_provenance
 from memrouter.memory.retrieval.rows import merged
 from memrouter.memory.retrieval.vector_space import VectorSpace
-from memrouter.memory.retrieval.words import Analyzer
+from memrouter.memory.retrieval.words import Analyzer, Samples
 from memrouter.models.memory import Matrix, MemoryRecord, MemoryType, Scope, Vector
 from memrouter.stores.query import Change
 
@@ -37,6 +37,7 @@ class Corpus:
         records: Newest first (``created_at``, then ``id``, both descending), so that a stable sort settles ties.
         terms: Index terms of each record.
         analyzer: What turned the contents into terms; a question must be analysed alike.
+        samples: What it was chosen by.
         matrix: Vector of each record, shape (n, dimension).
         space: The vectors with their mean taken out.
         index: Word index over the records.
@@ -45,11 +46,13 @@ class Corpus:
         generation: The owner's generation that the records stand for.
         sizes: Bytes of each record and its terms, estimated.
         nbytes: Estimate of the memory that all of it takes.
+        first_expiry: The least of ``expiry``.
     """
 
     records: tuple[MemoryRecord, ...]
     terms: tuple[tuple[str, ...], ...]
     analyzer: Analyzer
+    samples: Samples
     matrix: Matrix
     space: VectorSpace
     index: LexicalIndex
@@ -58,24 +61,27 @@ class Corpus:
     generation: int
     sizes: NDArray[np.int64]
     nbytes: int = field(init=False)
+    first_expiry: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """Add up what it takes."""
+        """Add up what it takes, and find what ends first."""
         parts = (self.index, self.provenance, self.space)
         nbytes = _CORPUS_BYTES + int(self.sizes.sum()) + 2 * self.matrix.nbytes + sum(part.nbytes for part in parts)
         object.__setattr__(self, "nbytes", nbytes)
+        object.__setattr__(self, "first_expiry", int(self.expiry.min(initial=_NEVER)))
 
-    def visible(self, now: int) -> NDArray[np.bool_]:
-        """Return for each record whether retrieval may show it at ``now`` (milliseconds)."""
-        return self.expiry > now
+    def visible(self, now: int) -> NDArray[np.bool_] | None:
+        """Return for each record whether retrieval may show it at ``now`` (milliseconds); None where all may be."""
+        return None if self.first_expiry > now else self.expiry > now
 
     def vector_scores(self, vector: Vector) -> NDArray[np.float64]:
         """Return (1 + cosine) / 2 of each record, 0 to 1, in steps of a millionth so that equal vectors tie."""
         if not self.records:
             return np.zeros(0)
         # Not a BLAS product: its threads take longer to wake than the sum takes, and rows would not sum alike.
-        cosines: NDArray[np.float64] = np.einsum("ij,j->i", self.matrix, vector).astype(np.float64)
-        return ((1 + cosines) / 2).clip(0.0, 1.0).round(6)
+        cosines = np.einsum("ij,j->i", self.matrix, vector).astype(np.float64)
+        scores: NDArray[np.float64] = np.minimum(np.maximum((1 + cosines) / 2, 0.0), 1.0).round(6)
+        return scores
 
 
 async def build_corpus(
@@ -116,6 +122,50 @@ async def follow(
         scope: Whose memories.
         types: Kinds of memory.
     """
+    plan = _planned(corpus, changes, analyzer, scope, types)
+    if plan.anew:
+        return await build_corpus(plan.records, analyzer=analyzer, generation=generation, previous=corpus)
+    if plan.is_quick:
+        return _changed(corpus, plan, generation)
+    return await asyncio.to_thread(_changed, corpus, plan, generation)
+
+
+def follow_at_once(
+    corpus: Corpus,
+    changes: Sequence[Change],
+    *,
+    analyzer: Analyzer,
+    generation: int,
+    scope: Scope,
+    types: frozenset[MemoryType],
+) -> Corpus | None:
+    """Return what ``follow`` returns; None where that takes long."""
+    plan = _planned(corpus, changes, analyzer, scope, types)
+    return _changed(corpus, plan, generation) if plan.is_quick and not plan.anew else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    """How a corpus is to follow changes.
+
+    Attributes:
+        records: Those of the corpus then.
+        rows: For each of them its row now, -1 for a new one.
+        samples: What its analyzer is chosen by.
+        anew: Whether it is to be built anew, since the analyzer is another one or most is new.
+        is_quick: Whether working the changes in may be done in the event loop.
+    """
+
+    records: Sequence[MemoryRecord]
+    rows: Sequence[int]
+    samples: Samples
+    anew: bool
+    is_quick: bool
+
+
+def _planned(
+    corpus: Corpus, changes: Sequence[Change], analyzer: Analyzer, scope: Scope, types: frozenset[MemoryType]
+) -> _Plan:
     put: dict[str, MemoryRecord] = {}
     touched: set[str] = set()
     for change in changes:
@@ -124,13 +174,10 @@ async def follow(
             put.pop(memory_id, None)
         put |= {record.id: record for record in change.put if _is_kept(record, scope, types)}
     records, rows = _placed(corpus.records, touched, put.values())
-    suited = analyzer.suited_to([record.content for record in records])
-    if not corpus.records or suited is not corpus.analyzer or len(put) > len(records) // 2:
-        return await build_corpus(records, analyzer=analyzer, generation=generation, previous=corpus)
+    suited, samples = analyzer.sampled([record.content for record in records], corpus.samples)
+    anew = not corpus.records or suited is not corpus.analyzer or len(put) > len(records) // 2
     work = sum(len(record.content) for record in put.values()) + CHARS_OF_RECORD * len(records)
-    if work <= INLINE_CHARS:
-        return _changed(corpus, records, rows, generation)
-    return await asyncio.to_thread(_changed, corpus, records, rows, generation)
+    return _Plan(records, rows, samples, anew=anew, is_quick=work <= INLINE_CHARS)
 
 
 def _placed(
@@ -151,27 +198,29 @@ def _place(records: Sequence[MemoryRecord], age: tuple[int, str]) -> int:
     return bisect_left(records, True, key=lambda other: _age(other) < age)
 
 
-def _changed(corpus: Corpus, records: Sequence[MemoryRecord], rows: Sequence[int], generation: int) -> Corpus:
-    """Return the corpus of ``records``, of which those with a row stand in ``corpus``."""
+def _changed(corpus: Corpus, plan: _Plan, generation: int) -> Corpus:
+    """Return the corpus of a plan's records, of which those with a row stand in ``corpus``."""
+    records, rows = plan.records, plan.rows
     added = {place: tuple(corpus.analyzer.terms(records[place].content)) for place, row in enumerate(rows) if row < 0}
     fresh = [records[place] for place in added]
     places = np.asarray(rows, dtype=np.int64)
     terms = tuple([added[place] if row < 0 else corpus.terms[row] for place, row in enumerate(rows)])
-    matrix = corpus.matrix[places]
-    if fresh:
-        matrix[places < 0] = [record.embedding for record in fresh]
+    matrix = corpus.matrix.take(places, axis=0)
+    for place, record in zip(added, fresh, strict=True):
+        matrix[place] = record.embedding
     provenance = read_provenance(records, terms, corpus.analyzer, previous=corpus.provenance, rows=places)
     return Corpus(
         records=tuple(records),
         terms=terms,
         analyzer=corpus.analyzer,
+        samples=plan.samples,
         matrix=matrix,
         space=VectorSpace(matrix, provenance.neighbours, previous=corpus.space, rows=places),
-        index=LexicalIndex(corpus.index.postings.changed(places, added)),
+        index=corpus.index.changed(places, added),
         provenance=provenance,
         expiry=merged(corpus.expiry, places, _numbers(map(_expiry, fresh))),
         generation=generation,
-        sizes=merged(corpus.sizes, places, _numbers(map(_size, fresh, added.values()))),
+        sizes=merged(corpus.sizes, places, _sizes(fresh, list(added.values()))),
     )
 
 
@@ -190,23 +239,30 @@ def _build(
     records: Sequence[MemoryRecord], analyzer: Analyzer, generation: int, previous: Corpus | None = None
 ) -> Corpus:
     ordered = tuple(sorted(records, key=_age, reverse=True))
-    suited = analyzer.suited_to([record.content for record in ordered])
+    suited, samples = analyzer.sampled([record.content for record in ordered], {})
     same = previous is not None and previous.analyzer.language == suited.language
     terms = _terms(ordered, suited, _known_terms(previous) if same else {})
-    matrix: Matrix = np.stack([record.embedding for record in ordered]) if ordered else np.zeros((0, 0), np.float32)
+    matrix = _matrix(ordered)
     provenance = read_provenance(ordered, terms, suited)
     return Corpus(
         records=ordered,
         terms=terms,
         analyzer=suited,
+        samples=samples,
         matrix=matrix,
         space=VectorSpace(matrix, provenance.neighbours),
         index=LexicalIndex(Postings.of(terms)),
         provenance=provenance,
         expiry=_numbers(map(_expiry, ordered)),
         generation=generation,
-        sizes=_numbers(map(_size, ordered, terms)),
+        sizes=_sizes(ordered, terms),
     )
+
+
+def _matrix(records: Sequence[MemoryRecord]) -> Matrix:
+    if not records:
+        return np.zeros((0, 0), np.float32)
+    return np.concatenate([record.embedding for record in records]).reshape(len(records), -1)
 
 
 def _terms(
@@ -224,8 +280,10 @@ def _numbers(values: Iterable[int]) -> NDArray[np.int64]:
     return np.fromiter(values, dtype=np.int64)
 
 
-def _size(record: MemoryRecord, terms: tuple[str, ...]) -> int:
-    return _RECORD_BYTES + sys.getsizeof(record.content) + sys.getsizeof(terms)
+def _sizes(records: Sequence[MemoryRecord], terms: Sequence[tuple[str, ...]]) -> NDArray[np.int64]:
+    contents = _numbers(map(sys.getsizeof, [record.content for record in records]))
+    sizes: NDArray[np.int64] = contents + _numbers(map(sys.getsizeof, terms)) + _RECORD_BYTES
+    return sizes
 
 
 def _expiry(record: MemoryRecord) -> int:

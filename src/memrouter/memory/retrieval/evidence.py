@@ -38,5 +38,5 @@ def evidence(vectors: Values, coverage: Values, strange_names: float) -> Values:
     """
     alone = vectors + COVERAGE * coverage + BASE - STRANGE_NAMES * strange_names
     together = (1 - OWN_SHARE) * alone.max() + OWN_SHARE * alone - CROWD * math.log1p(vectors.size / FEW)
-    scores: Values = np.minimum(alone, together).clip(0.0, 1.0)
+    scores: Values = np.minimum(np.maximum(np.minimum(alone, together), 0.0), 1.0)
     return scores

@@ -1,8 +1,8 @@
 """Stop words of languages, and telling languages apart by them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 
 from stop_words import safe_get_stop_words
 
@@ -50,20 +50,23 @@ class StopWords:
             for word in words:
                 self._languages_of.setdefault(word, []).append(language)
 
-    def language(self, tokens: Iterable[str]) -> str:
-        """Return the language that most stop words among the first SAMPLE_TOKENS tokens belong to.
+    def of(self, token: str) -> Sequence[str]:
+        """Return the languages that a token is a stop word of."""
+        return self._languages_of.get(token, ())
 
-        English where there are none, and unless another language has MARGIN times as many.
+    def language(self, tokens: Iterable[str]) -> str:
+        """Return the language that most stop words among the first SAMPLE_TOKENS tokens belong to; see ``most``.
 
         Args:
             tokens: Folded words of the text.
         """
-        sample = Counter(islice(tokens, SAMPLE_TOKENS))
-        counts: Counter[str] = Counter()
-        for token in sample.keys() & self._languages_of.keys():
-            for language in self._languages_of[token]:
-                counts[language] += sample[token]
-        if not counts:
-            return ENGLISH
-        best, count = max(sorted(counts.items()), key=lambda item: item[1])
-        return best if count >= 2 and count > MARGIN * counts[ENGLISH] else ENGLISH
+        return most(chain.from_iterable(map(self.of, islice(tokens, SAMPLE_TOKENS))))
+
+
+def most(languages: Iterable[str]) -> str:
+    """Return the language that occurs most; English where there is none, and unless it does MARGIN times as often."""
+    counts = Counter(languages)
+    if not counts:
+        return ENGLISH
+    best, count = max(sorted(counts.items()), key=lambda item: item[1])
+    return best if count >= 2 and count > MARGIN * counts[ENGLISH] else ENGLISH

@@ -1,8 +1,8 @@
 """BM25 over the texts of one corpus, term by term, and as the share of a query's weight that each text holds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ MAX_TERMS = 64
 """Most terms of a query that are known, and that are unknown, that count; of the known ones the rarest."""
 MAX_SPELLINGS = 8
 """Most unknown terms of a query for which words of nearly their spelling are looked for."""
+MAX_GONE = 2
+"""How many times the words that there are may be looked among for spellings, those that have gone included."""
 
 Values = NDArray[np.float64]
 
@@ -32,7 +34,7 @@ class Matches:
     Attributes:
         terms: The query's terms, as many as count.
         weights: Of the terms, shape (terms,): their idf; 0 and up.
-        held: Shape (terms, texts): min(1, bm25 / idf), 0 where the text lacks the term.
+        held: Shape (terms, texts + 1): min(1, bm25 / idf), 0 where the text lacks the term, and for no text, the last.
         frequency: Number of texts that hold each term as it is spelled.
     """
 
@@ -44,7 +46,7 @@ class Matches:
     def shares(self) -> Values:
         """Return for each text the share of the query's weight that it holds, 0 to 1."""
         total = float(self.weights.sum())
-        sums: Values = self.weights @ self.held
+        sums: Values = self.weights @ self.held[:, :-1]
         return (sums / total).clip(0.0, 1.0) if total > 0 else sums
 
 
@@ -64,13 +66,23 @@ class LexicalIndex:
 
     Args:
         postings: The statistics of the texts.
+        spelling: Knows every word of them, and perhaps others; None where nobody has asked for one yet.
     """
 
-    def __init__(self, postings: Postings) -> None:
+    def __init__(self, postings: Postings, *, spelling: Spelling | None = None) -> None:
         self.postings = postings
         lengths = postings.lengths
         self._size = lengths.size
-        self._norm = K1 * (1 - B + B * lengths / (lengths.mean() if lengths.any() else 1.0))
+        self._norm = K1 * (1 - B + B * lengths / (float(lengths.mean()) if lengths.any() else 1.0))
+        self._spelling = spelling  # made when it is first needed, which it is by few questions
+
+    def changed(self, rows: NDArray[np.int64], added: Mapping[int, Sequence[str]]) -> "LexicalIndex":
+        """Return the index of changed texts; see ``Postings.changed``."""
+        postings, spelling = self.postings.changed(rows, added), self._spelling
+        if spelling is not None and spelling.size <= MAX_GONE * len(postings.vocabulary):
+            spelling.add(chain.from_iterable(added.values()))
+            return LexicalIndex(postings, spelling=spelling)
+        return LexicalIndex(postings)
 
     @property
     def nbytes(self) -> int:
@@ -85,15 +97,13 @@ class LexicalIndex:
             spelling: How much of a term that no text holds a text holds, 0 to 1, that has one of nearly its spelling.
         """
         chosen, spellings = self._chosen(dict.fromkeys(terms)), MAX_SPELLINGS
-        held = np.zeros((len(chosen), self._size))
-        frequency = np.zeros(len(chosen), dtype=np.int64)
+        vocabulary = self.postings.vocabulary
+        held = np.zeros((len(chosen), self._size + 1))
+        frequency = self._fill_all(held, chosen)
         for row, term in enumerate(chosen):
-            if term in self.postings.vocabulary:
-                frequency[row] = self._frequency(term)
-                self._fill(held[row], term, 1.0)
-            elif spelling > 0 and spellings > 0:
+            if spelling > 0 and spellings > 0 and term not in vocabulary:
                 spellings -= 1
-                for near in self._spelling.near(term):
+                for near in self._near(term):
                     self._fill(held[row], near, spelling)
         return Matches(chosen, _idf(frequency, self._size), held, frequency)
 
@@ -115,17 +125,35 @@ class LexicalIndex:
         number = self.postings.vocabulary[term]
         return int(self.postings.starts[number + 1] - self.postings.starts[number])
 
-    @cached_property
-    def _spelling(self) -> Spelling:  # few questions need it
-        return Spelling(self.postings.vocabulary)
+    def _near(self, term: str) -> list[str]:
+        if self._spelling is None:
+            self._spelling = Spelling(self.postings.vocabulary)
+        return [near for near in self._spelling.near(term) if near in self.postings.vocabulary]
+
+    def _fill_all(self, held: Values, terms: Sequence[str]) -> NDArray[np.int64]:
+        """Note for each term, a row, what the texts hold that hold it as it is spelled; return how many those are."""
+        postings = self.postings
+        numbers = np.asarray([postings.vocabulary.get(term, -1) for term in terms], dtype=np.int64)
+        starts = postings.starts.take(numbers)
+        frequency = np.where(numbers < 0, 0, postings.starts.take(numbers + 1) - starts)
+        ends = frequency.cumsum()
+        whole = int(ends[-1]) if ends.size else 0
+        places = np.arange(whole) + (starts - ends + frequency).repeat(frequency)
+        texts = postings.texts.take(places)
+        rows = np.arange(0, held.size, self._size + 1).repeat(frequency)
+        held.put(rows + texts, self._shares(texts, postings.counts.take(places)))
+        return frequency
 
     def _fill(self, row: Values, term: str, share: float) -> None:
         postings = self.postings
         number = postings.vocabulary[term]
         places = slice(postings.starts[number], postings.starts[number + 1])
-        texts, counts = postings.texts[places], postings.counts[places]
-        held = np.minimum(1.0, counts * (K1 + 1) / (counts + self._norm[texts])) * share
-        row[texts] = held if share == 1.0 else np.maximum(row[texts], held)
+        texts = postings.texts[places]
+        row[texts] = np.maximum(row[texts], self._shares(texts, postings.counts[places]) * share)
+
+    def _shares(self, texts: NDArray[np.int32], counts: NDArray[np.int32]) -> Values:
+        shares: Values = np.minimum(1.0, counts * (K1 + 1) / (counts + self._norm.take(texts)))
+        return shares
 
 
 def _idf(frequency: NDArray[np.number], size: int) -> Values:

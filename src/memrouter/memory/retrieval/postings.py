@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
 import numpy as np
@@ -36,11 +37,12 @@ class Postings:
     @classmethod
     def of(cls, texts: Sequence[Sequence[str]]) -> Self:
         """Return the statistics of texts, given as their terms."""
-        vocabulary: dict[str, int] = {}
         size = max(1, len(texts))
-        numbers = [vocabulary.setdefault(term, len(vocabulary)) for terms in texts for term in terms]
+        said = list(chain.from_iterable(texts))
+        vocabulary = {term: number for number, term in enumerate(dict.fromkeys(said))}
+        numbers = np.fromiter(map(vocabulary.__getitem__, said), dtype=np.int64, count=len(said))
         lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-        spots = np.asarray(numbers, dtype=np.int64) * size + np.repeat(np.arange(len(texts)), lengths)
+        spots = numbers * size + np.arange(len(texts)).repeat(lengths)
         spots.sort()
         first = np.flatnonzero(np.diff(spots, prepend=-1))
         counts = np.diff(first, append=spots.size)
@@ -69,26 +71,28 @@ class Postings:
             for term, count in Counter(terms).items()
         )
         numbers, places, counts = np.asarray(found, dtype=np.int64).reshape(-1, 3).T
-        frequency = np.zeros(len(vocabulary), dtype=np.int64)
-        frequency[: len(left.vocabulary)] = np.diff(left.starts)
-        ends = np.cumsum(frequency)[numbers]
-        lengths = left.lengths
-        lengths[list(added)] = [len(terms) for terms in added.values()]
+        starts = np.empty(len(vocabulary) + 1, dtype=np.int64)
+        starts[: left.starts.size], starts[left.starts.size :] = left.starts, left.starts[-1]
+        spots = starts[1:].take(numbers) + np.arange(numbers.size)  # of each new one, at the end of its term's
+        starts[1:] += np.bincount(numbers, minlength=len(vocabulary)).cumsum()
+        old = np.ones(starts[-1], dtype=np.bool_)
+        old[spots] = False
+        left.lengths[list(added)] = [len(terms) for terms in added.values()]
         return type(self)(
             vocabulary,
-            _starts(frequency + np.bincount(numbers, minlength=len(vocabulary))),
-            np.insert(left.texts, ends, places),
-            np.insert(left.counts, ends, counts),
-            lengths,
+            starts,
+            _inserted(left.texts, old, places),
+            _inserted(left.counts, old, counts),
+            left.lengths,
         )
 
     def _left(self, rows: NDArray[np.int64]) -> Self:
         """Return the statistics without the texts that ``rows`` does not name, the others at their new places."""
         places = places_of(rows, self.lengths.size)
-        texts = places[self.texts].astype(np.int32)
+        texts = places.astype(np.int32).take(self.texts)
         counts, starts, vocabulary = self.counts, self.starts, self.vocabulary
-        lengths = np.where(rows < 0, 0, self.lengths[rows])
-        if (places < 0).any():
+        lengths = self.lengths.take(rows)
+        if np.count_nonzero(rows >= 0) < self.lengths.size:
             stays = texts >= 0
             term_of = np.repeat(np.arange(len(vocabulary)), np.diff(starts))
             frequency = np.bincount(term_of[stays], minlength=len(vocabulary))
@@ -101,3 +105,11 @@ class Postings:
 
 def _starts(frequency: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(frequency)))
+
+
+def _inserted(held: NDArray[np.int32], old: NDArray[np.bool_], new: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return what is held where ``old`` says so, and what is new elsewhere."""
+    numbers = np.empty(old.size, dtype=np.int32)
+    numbers[old] = held
+    numbers[~old] = new
+    return numbers

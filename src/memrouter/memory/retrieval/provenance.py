@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from functools import cached_property
+from itertools import chain, count
 
 import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from memrouter.memory.retrieval.rows import Number, merged
+from memrouter.memory.retrieval.rows import Number, merged, places_of
 from memrouter.memory.retrieval.words import Analyzer
 from memrouter.models.memory import MemoryRecord, Source
 
@@ -16,17 +17,12 @@ FULL_LENGTH = 30
 """Number of terms from which a longer text counts no more for its length."""
 
 _SPEAKER = regex.compile(r"\s*+(\p{L}[\p{L}\p{M}'. -]{1,39}+):\s")
-_TIME_WORDS = (
-    "ago today tonight yesterday tomorrow last next week weekend month year day morning soon recently since "
-    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august "
-    "september october november december"
-)
-_YEAR = regex.compile(r"(?:19|20)\d\d", regex.ASCII)
+_CENTURIES = ("19", "20")
 _YEAR_CHARS = 4
-_SOURCES = {source: number for number, source in enumerate(Source)}
+_NAME_BYTES = 200
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Provenance:
     """Where the records of a corpus come from, row by row.
 
@@ -35,6 +31,7 @@ class Provenance:
             conversation, source and turn share it.
         neighbours: Shape (n, 2): rows of the first record of the turn before and of the turn after; -1 for none.
         conversations: Number of each record's conversation, counted from 0; -1 for none.
+        numbers: The same by the names of the conversations.
         by_conversation: Rows with a conversation, one conversation after the other.
         starts: Where each conversation begins in ``by_conversation``.
         speakers: Number of each record's speaker; -1 for none.
@@ -47,6 +44,7 @@ class Provenance:
     turns: NDArray[np.int64]
     neighbours: NDArray[np.int64]
     conversations: NDArray[np.int64]
+    numbers: Mapping[str, int]
     by_conversation: NDArray[np.intp]
     starts: NDArray[np.intp]
     speakers: NDArray[np.int64]
@@ -55,13 +53,18 @@ class Provenance:
     lengths: NDArray[np.float64]
     timed: NDArray[np.bool_]
 
+    @cached_property
+    def shares_turns(self) -> bool:
+        """Return whether several records belong to one turn."""
+        return bool((self.turns != np.arange(self.turns.size)).any())
+
     @property
     def nbytes(self) -> int:
         """Return an estimate of the memory it takes."""
         numbers = (self.turns, self.neighbours, self.conversations, self.speakers, self.times)
         places = (self.by_conversation, self.starts)
         arrays = (*numbers, *places, self.lengths, self.timed)
-        return sum(array.nbytes for array in arrays) + 200 * len(self.names)
+        return sum(array.nbytes for array in arrays) + _NAME_BYTES * (len(self.names) + len(self.numbers))
 
 
 def read_provenance(
@@ -82,33 +85,86 @@ def read_provenance(
         rows: For each record its row in ``previous``; -1 for a new one.
     """
     if previous is None or rows is None:
-        new, names = np.arange(len(records)), {}
+        new, names = list(range(len(records))), {}
     else:
-        new, names = np.flatnonzero(rows < 0), dict(previous.names)
-    fresh, fresh_terms = [records[row] for row in new.tolist()], [terms[row] for row in new.tolist()]
+        new, names = np.flatnonzero(rows < 0).tolist(), dict(previous.names)
+    fresh, fresh_terms = [records[row] for row in new], [terms[row] for row in new]
 
-    def column(name: str, values: NDArray[Number]) -> NDArray[Number]:
+    def column(name: str, values: "NDArray[Number]") -> "NDArray[Number]":  # strings cost nothing at each call
         return values if previous is None or rows is None else merged(getattr(previous, name), rows, values)
 
     counts = np.fromiter(map(len, fresh_terms), dtype=np.int64, count=len(fresh))
     timed = _timed(fresh_terms, analyzer)
     speakers = column("speakers", _numbered(_speakers(fresh, analyzer), names))
-    conversations = _numbered([record.conversation_id for record in records], {})
-    turns, neighbours = _turns(records, conversations)
-    grouped = np.argsort(conversations, kind="stable")[np.count_nonzero(conversations < 0) :]
-    present = frozenset(np.unique(speakers).tolist())
+    placed = _placed(records, previous, rows)
+    grouped = placed.conversations.argsort(kind="stable")[np.count_nonzero(placed.conversations < 0) :]
+    present = frozenset(speakers.tolist())
     return Provenance(
-        turns=turns,
-        neighbours=neighbours,
-        conversations=conversations,
+        turns=placed.turns,
+        neighbours=placed.neighbours,
+        conversations=placed.conversations,
+        numbers=placed.numbers,
         by_conversation=grouped,
-        starts=np.searchsorted(conversations[grouped], np.arange(conversations.max(initial=-1) + 1)),
+        starts=placed.conversations.take(grouped).searchsorted(np.arange(len(placed.numbers))),
         speakers=speakers,
         names={name: number for name, number in names.items() if number in present},
         times=column("times", np.fromiter((record.created_at for record in fresh), np.int64, len(fresh))),
         lengths=column("lengths", np.log1p(np.minimum(counts, FULL_LENGTH))),
         timed=column("timed", np.fromiter((not timed.isdisjoint(each) for each in fresh_terms), np.bool_, len(fresh))),
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Placed:
+    """The columns of ``Provenance`` that tell conversations and turns."""
+
+    conversations: NDArray[np.int64]
+    numbers: Mapping[str, int]
+    turns: NDArray[np.int64]
+    neighbours: NDArray[np.int64]
+
+
+def _placed(records: Sequence[MemoryRecord], previous: Provenance | None, rows: NDArray[np.int64] | None) -> _Placed:
+    """Return the conversation of each record, its turn, and the turns beside it."""
+    size = len(records)
+    if previous is None or rows is None or len(previous.turns) > np.count_nonzero(rows >= 0):
+        numbers: dict[str, int] = {}
+        conversations = _numbered([record.conversation_id for record in records], numbers)
+        placed = _Placed(conversations, numbers, np.arange(size), np.full((size, 2), -1, dtype=np.int64))
+        _read_turns(records, placed, np.flatnonzero(conversations >= 0).tolist())
+        return placed
+    # Nothing has gone: but for the places, only conversations that something came to are other than they were.
+    fresh, numbers = (rows < 0).nonzero()[0], dict(previous.numbers)
+    told = _numbered([records[row].conversation_id for row in fresh.tolist()], numbers)
+    conversations = merged(previous.conversations, rows, told)
+    places = places_of(rows, len(previous.turns) + 1)  # the last: -1, none beside
+    turns = merged(places.take(previous.turns), rows, fresh)
+    neighbours = places.take(previous.neighbours).take(rows, axis=0)
+    neighbours[fresh] = -1
+    placed = _Placed(conversations, numbers, turns, neighbours)
+    touched = frozenset(told.tolist()) - {-1}
+    if touched:
+        _read_turns(records, placed, [row for row, talk in enumerate(conversations.tolist()) if talk in touched])
+    return placed
+
+
+def _read_turns(records: Sequence[MemoryRecord], placed: _Placed, rows: Sequence[int]) -> None:
+    """Find the turns of all records of some conversations; a turn goes by the position of its first record."""
+    talks = placed.conversations.take(rows).tolist()
+    firsts: dict[tuple[int, Source, int], int] = {}
+    told: list[tuple[int, int, Source, int]] = []
+    for row, talk in zip(rows, talks, strict=True):
+        record = records[row]
+        if record.turn_index is not None:
+            told.append((row, talk, record.source, record.turn_index))
+            firsts.setdefault((talk, record.source, record.turn_index), row)
+    if told:
+        places = [row for row, *_ in told]
+        placed.turns[places] = [firsts[talk, source, index] for _, talk, source, index in told]
+        placed.neighbours[places] = [
+            (firsts.get((talk, source, index - 1), -1), firsts.get((talk, source, index + 1), -1))
+            for _, talk, source, index in told
+        ]
 
 
 def _numbered(names: Sequence[str | None], numbers: dict[str, int]) -> NDArray[np.int64]:
@@ -123,16 +179,20 @@ def _numbered(names: Sequence[str | None], numbers: dict[str, int]) -> NDArray[n
 
 def _timed(terms: Sequence[Sequence[str]], analyzer: Analyzer) -> frozenset[str]:
     """Return those of the terms that name a time."""
-    vocabulary = frozenset[str]().union(*terms)
-    years = (term for term in vocabulary if len(term) == _YEAR_CHARS and term.isdecimal() and _YEAR.fullmatch(term))
-    return vocabulary.intersection(analyzer.terms(_TIME_WORDS)).union(years)
+    vocabulary = set(chain.from_iterable(terms))
+    years = [term for term in vocabulary if term[:2] in _CENTURIES and len(term) == _YEAR_CHARS and _is_number(term)]
+    return analyzer.time_terms.intersection(vocabulary).union(years)
+
+
+def _is_number(term: str) -> bool:
+    return term.isascii() and term.isdecimal()
 
 
 def _speakers(records: Sequence[MemoryRecord], analyzer: Analyzer) -> list[str | None]:
     known: dict[str, str | None] = {}
     found = []
     for record in records:
-        match = _SPEAKER.match(record.content)
+        match = _SPEAKER.match(record.content) if ":" in record.content else None
         if match is None:
             found.append(record.role)
             continue
@@ -141,30 +201,3 @@ def _speakers(records: Sequence[MemoryRecord], analyzer: Analyzer) -> list[str |
             known[name] = next(iter(analyzer.terms(name)), None)
         found.append(known[name])
     return found
-
-
-def _turns(
-    records: Sequence[MemoryRecord], conversations: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each record's turn, and the turns beside it; a turn goes by the position of its first record."""
-    turns, neighbours = np.arange(len(records)), np.full((len(records), 2), -1, dtype=np.int64)
-    indexes = [record.turn_index for record in records]
-    told = np.flatnonzero((conversations >= 0) & np.asarray([index is not None for index in indexes], dtype=np.bool_))
-    if not told.size:
-        return turns, neighbours
-    number = np.asarray([indexes[row] for row in told.tolist()], dtype=np.int64)
-    source = np.asarray([_SOURCES[records[row].source] for row in told.tolist()])
-    talk = conversations[told] * len(_SOURCES) + source
-    order = np.lexsort((number, talk))  # stable: of one turn, the first record comes first
-    told, number, talk = told[order], number[order], talk[order]
-    same_talk = talk[1:] == talk[:-1]
-    begins = np.concatenate(([True], ~(same_talk & (number[1:] == number[:-1]))))
-    each = np.cumsum(begins) - 1
-    firsts, number, talk = told[begins], number[begins], talk[begins]
-    turns[told] = firsts[each]
-    follows = np.flatnonzero((talk[1:] == talk[:-1]) & (number[1:] - number[:-1] == 1))
-    beside = np.full((firsts.size, 2), -1, dtype=np.int64)
-    beside[follows + 1, 0] = firsts[follows]
-    beside[follows, 1] = firsts[follows + 1]
-    neighbours[told] = beside[each]
-    return turns, neighbours

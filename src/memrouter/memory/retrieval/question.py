@@ -47,11 +47,11 @@ def parse_question(text: str, analyzer: Analyzer, *, now: int) -> Question:
         now: Milliseconds since the epoch; what "yesterday" is counted from.
     """
     terms = tuple(dict.fromkeys(analyzer.terms(text)))
-    names = " ".join(name for name in _NAME.findall(text) if name.casefold() not in CALENDAR_WORDS)
+    names = " ".join([name for name in _NAME.findall(text) if name.casefold() not in CALENDAR_WORDS])
     asker = {ASKER} if not _FIRST_PERSON.isdisjoint(tokenize(text)) else set()
     return Question(
         terms=terms,
-        names=frozenset(analyzer.terms(names)).intersection(terms),
+        names=frozenset(analyzer.terms(names)).intersection(terms) if names else frozenset(),
         people=frozenset(terms).union(asker),
         asks_when=_WHEN.search(text) is not None,
         periods=periods(text, now=now),

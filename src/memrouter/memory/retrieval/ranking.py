@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -56,16 +57,18 @@ def rank(
     """
     visible = corpus.visible(now)
     if known is not None:
-        visible &= np.fromiter((not known(record) for record in corpus.records), np.bool_, len(corpus.records))
-    if not visible.any():
+        new = np.fromiter((not known(record) for record in corpus.records), np.bool_, len(corpus.records))
+        if not new.all():
+            visible = new if visible is None else visible & new
+    if not corpus.records or (visible is not None and not visible.any()):
         return Recall((), 0, None)
     ranked = _rank(corpus, vector, question, policy, visible)
     chosen, dropped = _choose(corpus, ranked, policy)
-    passing = ranked.scores >= policy.threshold
+    missing = ranked.scores[ranked.scores < policy.threshold]
     return Recall(
-        tuple(ranked.hit(corpus, place) for place in chosen),
+        tuple([ranked.hit(corpus, place) for place in chosen]),
         int(ranked.rows.size),
-        None if passing.all() else float(ranked.scores[~passing].max()),
+        float(missing.max()) if missing.size else None,
         tuple(_traces(corpus, ranked, chosen, dropped, policy)) if explain else (),
     )
 
@@ -87,20 +90,21 @@ class _Ranked:
 
 
 def _rank(
-    corpus: Corpus, vector: Vector, question: Question, policy: RecallPolicy, visible: NDArray[np.bool_]
+    corpus: Corpus, vector: Vector, question: Question, policy: RecallPolicy, visible: NDArray[np.bool_] | None
 ) -> _Ranked:
-    rows = np.flatnonzero(visible)
+    rows = np.arange(len(corpus.records)) if visible is None else np.flatnonzero(visible)
+    shown = slice(None) if visible is None else rows  # a slice copies nothing
     asked = question if policy.hybrid else Question()
     signals = read_signals(corpus, vector, asked, visible, spelling=policy.ranking.weights.spelling)
-    vectors = signals.vector_scores[rows]
+    vectors = signals.vector_scores[shown]
     values = scores = vectors
     if policy.hybrid:
-        scores = evidence(vectors, signals.coverage[rows], signals.strange_names)
+        scores = evidence(vectors, signals.coverage[shown], signals.strange_names)
         if policy.mode == "rerank":
-            values = signals.total(policy.ranking.weights)[rows]
+            values = signals.total(policy.ranking.weights)[shown]
         else:
-            values = fuse(vectors, signals.coverage[rows], policy.mode, policy.ranking)
-    return _Ranked(rows, signals, values, scores, np.argsort(-np.round(values, 9), kind="stable"))
+            values = fuse(vectors, signals.coverage[shown], policy.mode, policy.ranking)
+    return _Ranked(rows, signals, values, scores, (-values.round(9)).argsort(kind="stable"))
 
 
 def fuse(vectors: Values, words: Values, mode: Literal["weighted", "rrf"], settings: RetrievalSettings) -> Values:
@@ -115,7 +119,7 @@ def fuse(vectors: Values, words: Values, mode: Literal["weighted", "rrf"], setti
     return 1 / (settings.rrf_k + _ranks(vectors)) + by_words
 
 
-def before_gap(scores: Values) -> NDArray[np.bool_]:
+def before_gap(scores: Sequence[float]) -> list[bool]:
     """Return which hits to keep: all, or those above the largest gap between scores where that gap is pronounced.
 
     Pronounced is a gap of at least GAP_MIN that is at least GAP_RATIO times the mean of the other gaps.
@@ -123,17 +127,14 @@ def before_gap(scores: Values) -> NDArray[np.bool_]:
     Args:
         scores: Of the hits in their order; the first hit is always kept.
     """
-    keep = np.ones(scores.size, dtype=np.bool_)
-    if scores.size < 2:
-        return keep
-    falling = -np.sort(-scores)
-    gaps = falling[:-1] - falling[1:]
-    widest = int(np.argmax(gaps))
-    others = np.delete(gaps, widest)
-    if gaps[widest] >= max(GAP_MIN, GAP_RATIO * float(others.mean()) if others.size else 0.0):
-        keep = scores >= falling[widest]
-        keep[0] = True
-    return keep
+    falling = sorted(scores, reverse=True)
+    gaps = [above - below for above, below in pairwise(falling)]
+    widest = gaps.index(max(gaps)) if gaps else 0
+    others = gaps[:widest] + gaps[widest + 1 :]
+    if not gaps or gaps[widest] < max(GAP_MIN, GAP_RATIO * sum(others) / len(others) if others else 0.0):
+        return [True] * len(scores)
+    floor = falling[widest]
+    return [place == 0 or score >= floor for place, score in enumerate(scores)]
 
 
 def _choose(corpus: Corpus, ranked: _Ranked, policy: RecallPolicy) -> tuple[list[int], dict[int, _Drop]]:
@@ -141,16 +142,18 @@ def _choose(corpus: Corpus, ranked: _Ranked, policy: RecallPolicy) -> tuple[list
     chosen: list[int] = []
     dropped: dict[int, _Drop] = {}
     taken: dict[tuple[str, ...], list[int]] = {}  # rows of the hits by their terms
-    for place in ranked.order[ranked.scores[ranked.order] >= policy.threshold].tolist():
+    for place in ranked.order[(ranked.scores >= policy.threshold).take(ranked.order)].tolist():
         if len(chosen) == policy.limit:
             break
-        if _is_copy(corpus, row := int(ranked.rows[place]), taken.get(corpus.terms[row], ())):
+        row = int(ranked.rows[place])
+        alike = taken.setdefault(corpus.terms[row], [])
+        if alike and _is_copy(corpus, row, alike):
             dropped[place] = "duplicate"
         else:
             chosen.append(place)
-            taken.setdefault(corpus.terms[row], []).append(row)
+            alike.append(row)
     if policy.adaptive:
-        keep = before_gap(ranked.scores[chosen])
+        keep = before_gap(ranked.scores.take(chosen).tolist())
         dropped |= {place: "gap" for place, kept in zip(chosen, keep, strict=True) if not kept}
         chosen = [place for place, kept in zip(chosen, keep, strict=True) if kept]
     return chosen, dropped

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from memrouter.clock import Clock
-from memrouter.embeddings.base import Embedder
+from memrouter.embeddings.base import Embedder, InstantEmbedder
 from memrouter.memory.hits import Recall
 from memrouter.memory.policy import RecallPolicy
 from memrouter.memory.retrieval.corpus import Corpus, build_corpus
@@ -15,7 +15,7 @@ from memrouter.memory.retrieval.words import Analyzer
 from memrouter.memory.retrieval.working_set import CorpusKey, WorkingSet
 from memrouter.models.memory import MemoryRecord, Scope, Vector
 from memrouter.observability.tracing import NOT_TRACED, Tracer
-from memrouter.stores.base import MemoryStore
+from memrouter.stores.base import InstantStore, MemoryStore
 from memrouter.stores.query import Filter, StoreQuery
 
 MAX_QUERY_CHARS = 4000
@@ -25,16 +25,16 @@ MIN_CANDIDATES = 200
 INLINE_RECORDS = 2000
 """Corpora up to this size are ranked in the event loop for a question of few words: about 2 ms."""
 INLINE_TERMS = 16
-"""Most distinct words of such a question."""
+"""Most distinct words of such a question; more for a smaller corpus, in proportion."""
 
 
 class Retriever:
     """Finds memories in one round trip to the store, while the query is being embedded.
 
     An owner of up to ``scan_limit`` memories is ranked whole, from the working set where the owner's generation still
-    stands. A larger one is ranked over the store's candidates: the nearest vectors and the newest memories that hold
-    a word of the query, with word statistics over these candidates. Finding out that an owner is too large costs one
-    more round trip, once.
+    stands: ranked while the store is being asked whether it does, and again where it does not. A larger one is ranked
+    over the store's candidates: the nearest vectors and the newest memories that hold a word of the query, with word
+    statistics over these candidates. Finding out that an owner is too large costs one more round trip, once.
 
     Args:
         store: Where the memories are.
@@ -58,7 +58,9 @@ class Retriever:
         tracer: Tracer = NOT_TRACED,
     ) -> None:
         self._store = store
+        self._instant_store = store if isinstance(store, InstantStore) else None
         self._embedder = embedder
+        self._instant_embedder = embedder if isinstance(embedder, InstantEmbedder) else None
         self._working_set = working_set
         self._analyzer = analyzer
         self._clock = clock
@@ -91,28 +93,71 @@ class Retriever:
         if not query.strip():
             return Recall((), 0, None)
         now = self._clock.now_ms()
-        vector, corpus = await self._gather(CorpusKey(scope, policy.types), query, policy, now)
-        question = parse_question(query, corpus.analyzer, now=now) if policy.hybrid else Question()
-        ranked = partial(rank, corpus, vector, question, policy, now=now, known=known, explain=explain)
-        with self._tracer.span("memory rank"):
-            if len(corpus.records) <= INLINE_RECORDS and len(question.terms) <= INLINE_TERMS and not explain:
-                return ranked()
-            return await asyncio.to_thread(ranked)
-
-    async def _gather(self, key: CorpusKey, query: str, policy: RecallPolicy, now: int) -> tuple[Vector, Corpus]:
+        key = CorpusKey(scope, policy.types)
+        ranked = partial(self._ranked, query, policy, now=now, known=known, explain=explain)
         if self._scan_limit == 0 or self._working_set.is_large(key):
             vector = await self._embed(query)
-            return vector, await self._nearest(key, query, vector, policy, now)
+            return await ranked(await self._nearest(key, query, vector, policy, now), vector)
 
         async def load(held: Corpus | None) -> Corpus | None:
             return await self._whole(key, held, now)
 
         flight = self._working_set.depart(key, load)
+        await asyncio.sleep(0)  # the question to the store leaves; the rest is done while its answer travels
         vector = await self._embed(query)
+        held = None if flight.task.done() else flight.held
+        ahead = None if held is None else await ranked(held, vector)
         corpus = await self._working_set.arrival(flight)
-        if corpus is None:
-            corpus = await self._nearest(key, query, vector, policy, now)
-        return vector, corpus
+        if ahead is not None and corpus is held:
+            return ahead
+        return await ranked(corpus or await self._nearest(key, query, vector, policy, now), vector)
+
+    def at_once(
+        self, scope: Scope, text: str, policy: RecallPolicy, *, known: Callable[[MemoryRecord], bool] | None = None
+    ) -> Recall | None:
+        """Return what ``recall`` returns, where nothing has to be waited for and the event loop is not held up.
+
+        That is so where the kept corpus is found to stand, and the text is embedded, in this moment.
+
+        Returns:
+            None where ``recall`` must be awaited.
+        """
+        key, query = CorpusKey(scope, policy.types), bounded(text)
+        held = self._working_set.held(key)
+        if held is None or self._instant_store is None or self._instant_embedder is None or not query.strip():
+            return None
+        now = self._clock.now_ms()
+        question = _question(query, held, policy, now)
+        if not _is_quick(held, question):
+            return None
+        rows = self._instant_embedder.at_once([query])
+        corpus = (
+            None if rows is None else self._working_set.at_hand(key, partial(self._instant_store.still_stands, scope))
+        )
+        if rows is None or corpus is None:
+            return None
+        if corpus.analyzer is not held.analyzer:
+            question = _question(query, corpus, policy, now)
+        with self._tracer.span("memory rank"):
+            return rank(corpus, rows[0], question, policy, now=now, known=known)
+
+    async def _ranked(
+        self,
+        query: str,
+        policy: RecallPolicy,
+        corpus: Corpus,
+        vector: Vector,
+        *,
+        now: int,
+        known: Callable[[MemoryRecord], bool] | None,
+        explain: bool,
+    ) -> Recall:
+        question = _question(query, corpus, policy, now)
+        work = partial(rank, corpus, vector, question, policy, now=now, known=known, explain=explain)
+        with self._tracer.span("memory rank"):
+            if _is_quick(corpus, question) and not explain:
+                return work()
+            return await asyncio.to_thread(work)
 
     async def _embed(self, query: str) -> Vector:
         vectors = await self._embedder.embed([query])
@@ -167,6 +212,16 @@ def bounded(text: str) -> str:
     """Return ``text``, or its first and last MAX_QUERY_CHARS / 2 characters where it is longer."""
     half = MAX_QUERY_CHARS // 2
     return text if len(text) <= MAX_QUERY_CHARS else f"{text[:half]}\n{text[-half:]}"
+
+
+def _question(query: str, corpus: Corpus, policy: RecallPolicy, now: int) -> Question:
+    return parse_question(query, corpus.analyzer, now=now) if policy.hybrid else Question()
+
+
+def _is_quick(corpus: Corpus, question: Question) -> bool:
+    """Return whether ranking may be done in the event loop."""
+    size = len(corpus.records)
+    return size <= INLINE_RECORDS and size * len(question.terms) <= INLINE_RECORDS * INLINE_TERMS
 
 
 def _owned(records: Sequence[MemoryRecord], scope: Scope) -> list[MemoryRecord]:

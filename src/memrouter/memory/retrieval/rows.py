@@ -15,10 +15,9 @@ def places_of(rows: NDArray[np.int64], size: int) -> NDArray[np.int64]:
         rows: For each row then, the row now that it was; -1 for a new one.
         size: Number of rows now.
     """
-    places = np.full(size, -1, dtype=np.int64)
-    kept = np.flatnonzero(rows >= 0)
-    places[rows[kept]] = kept
-    return places
+    places = np.full(size + 1, -1, dtype=np.int64)  # one more takes what is new
+    places[rows] = np.arange(rows.size)
+    return places[:size]
 
 
 def merged(held: NDArray[Number], rows: NDArray[np.int64], fresh: NDArray[Number]) -> NDArray[Number]:
@@ -29,6 +28,6 @@ def merged(held: NDArray[Number], rows: NDArray[np.int64], fresh: NDArray[Number
         rows: As for ``places_of``.
         fresh: One number a new row.
     """
-    column: NDArray[Number] = held[rows]
+    column: NDArray[Number] = held.take(rows)
     column[rows < 0] = fresh
     return column

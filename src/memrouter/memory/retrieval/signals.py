@@ -25,6 +25,7 @@ class Signals:
         lexical_scores: Share of the question's weight in words that the memory holds, 0 to 1.
         coverage: The same for the memory together with the turn before it.
         strange_names: Share of the names in the question that no memory holds; 0 where it names nobody.
+        nothing: What signals are that say nothing: 0 for each record.
         by_weight: The signals that ``SignalWeights`` has a weight for, by that name.
     """
 
@@ -32,13 +33,15 @@ class Signals:
     lexical_scores: Values
     coverage: Values
     strange_names: float
+    nothing: Values
     by_weight: Mapping[str, Values]
 
     def total(self, weights: SignalWeights) -> Values:
         """Return the weighted sum."""
         total = np.zeros_like(self.vector_scores)
         for name, values in self.by_weight.items():
-            total += getattr(weights, name) * values
+            if values is not self.nothing:
+                total += getattr(weights, name) * values
         return total
 
     def parts(self) -> Mapping[str, Values]:
@@ -54,7 +57,7 @@ class Signals:
 
 
 def read_signals(
-    corpus: Corpus, vector: Vector, question: Question, visible: NDArray[np.bool_], *, spelling: float
+    corpus: Corpus, vector: Vector, question: Question, visible: NDArray[np.bool_] | None, *, spelling: float
 ) -> Signals:
     """Return what speaks for each memory; invisible ones lend nothing to others.
 
@@ -62,63 +65,71 @@ def read_signals(
         corpus: The memories.
         vector: The question's unit vector.
         question: The question.
-        visible: Which memories may count.
+        visible: Which memories may count; None where all of them may.
         spelling: Share of an unknown word's worth that one of nearly its spelling has.
     """
     origin = corpus.provenance
     scores = corpus.vector_scores(vector)
+    nothing = np.zeros(scores.size)
     matches = corpus.index.match(question.terms, spelling=spelling)
-    held = matches.held * visible
-    passages = np.maximum(held, _before(held, origin))
+    held = matches.held  # the last column stands for row -1: no turn
+    if visible is not None:
+        held[:, :-1] *= visible
+    own = held[:, :-1]
+    passages = np.maximum(own, _before(held, origin))
     speakers = {origin.names[name]: name for name in question.people if name in origin.names}
     # A speaker's name says who said it, not what was said: it is a signal of its own.
-    weights = np.where(np.isin(matches.terms, list(speakers.values())), 0.0, matches.weights)
+    names = set(speakers.values()).intersection(matches.terms)
+    weights = np.where([term in names for term in matches.terms], 0.0, matches.weights) if names else matches.weights
     whole = float(matches.weights.sum()) or 1.0
+    covered = matches.weights @ passages
     return Signals(
         vector_scores=scores,
-        lexical_scores=(matches.weights @ held / whole).clip(0.0, 1.0),
-        coverage=(matches.weights @ passages / whole).clip(0.0, 1.0),
+        lexical_scores=_clipped(matches.weights @ own / whole),
+        coverage=_clipped(covered / whole),
         strange_names=_strange_names(question, matches),
+        nothing=nothing,
         by_weight={
-            "passage": weights @ passages,
-            "conversation": _conversations(held, weights > 0, origin),
+            "passage": weights @ passages if names else covered,
+            "conversation": _conversations(own, weights, origin),
             "vector": corpus.space.cosines(vector, 2 * scores - 1, visible),
-            "speaker": _spoken_by(speakers, origin),
+            "speaker": _spoken_by(speakers, origin) if len(speakers) == 1 else nothing,  # else nobody, or several
             "length": origin.lengths,
-            "date": _near(question, origin),
-            "time": origin.timed.astype(np.float64) if question.asks_when else np.zeros(len(scores)),
+            "date": _near(question, origin) if question.periods else nothing,
+            "time": origin.timed.astype(np.float64) if question.asks_when else nothing,
         },
     )
 
 
+def _clipped(shares: Values) -> Values:
+    clipped: Values = np.minimum(np.maximum(shares, 0.0), 1.0)
+    return clipped
+
+
 def _before(held: Values, origin: Provenance) -> Values:
     """Return what the turn before each memory's holds."""
-    before = origin.neighbours[:, 0]
-    own = np.arange(before.size)
-    if (origin.turns != own).any():  # several records of one turn: together they are the turn
+    if origin.shares_turns:  # several records of one turn: together they are the turn
         held = held.copy()
-        np.maximum.at(held.T, origin.turns, held.T.copy())
-    padded = np.concatenate((held, np.zeros((len(held), 1))), axis=1)  # the last column stands for row -1: no turn
-    turned: Values = padded[:, before]
+        np.maximum.at(held.T, origin.turns, held[:, :-1].T.copy())
+    turned: Values = held.take(origin.neighbours[:, 0], axis=1)
     return turned
 
 
-def _conversations(held: Values, counts: NDArray[np.bool_], origin: Provenance) -> Values:
+def _conversations(held: Values, weights: Values, origin: Provenance) -> Values:
     """Return for each memory the worth of what its conversation holds, by what few other conversations hold."""
     size = origin.starts.size
     if size < 2:
         return np.zeros(origin.conversations.size)
-    together = np.maximum.reduceat(held[:, origin.by_conversation], origin.starts, axis=1)
+    together = np.maximum.reduceat(held.take(origin.by_conversation, axis=1), origin.starts, axis=1)
     spread = together.sum(axis=1)
-    rarity = np.where(counts, np.log1p((size - spread + 0.5) / (spread + 0.5)), 0.0)
-    worth = np.append(rarity @ together, 0.0)  # the last place stands for number -1: no conversation
-    of_each: Values = worth[origin.conversations]
+    rarity = np.where(weights > 0, np.log1p((size - spread + 0.5) / (spread + 0.5)), 0.0)
+    worth = np.zeros(size + 1)  # the last place stands for number -1: no conversation
+    worth[:-1] = rarity @ together
+    of_each: Values = worth.take(origin.conversations)
     return of_each
 
 
 def _spoken_by(speakers: Mapping[int, str], origin: Provenance) -> Values:
-    if len(speakers) != 1:  # nobody, or a question about several people
-        return np.zeros(origin.speakers.size)
     spoken: Values = (origin.speakers == next(iter(speakers))).astype(np.float64)
     return spoken
 
@@ -131,6 +142,8 @@ def _near(question: Question, origin: Provenance) -> Values:
 
 
 def _strange_names(question: Question, matches: Matches) -> float:
+    if not question.names:
+        return 0.0
     strange = [
         count == 0 for term, count in zip(matches.terms, matches.frequency, strict=True) if term in question.names
     ]

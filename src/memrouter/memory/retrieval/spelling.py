@@ -18,20 +18,32 @@ class Spelling:
 
     Args:
         vocabulary: Index terms.
+
+    Attributes:
+        size: Number of words that it knows.
     """
 
     def __init__(self, vocabulary: Iterable[str]) -> None:
-        self._words: dict[tuple[str, int], list[str]] = {}
-        for word in vocabulary:
+        self._words: dict[tuple[str, int], dict[str, None]] = {}
+        self.size = 0
+        self.add(vocabulary)
+
+    def add(self, words: Iterable[str]) -> None:
+        """Know further words; not from two threads at once, but others may ask meanwhile."""
+        for word in words:
             if len(word) >= MIN_CHARS - 1:
-                self._words.setdefault((word[0], len(word)), []).append(word)
+                alike = self._words.setdefault((word[0], len(word)), {})
+                self.size += word not in alike
+                alike[word] = None
 
     def near(self, word: str) -> list[str]:
-        """Return the words one slip away from ``word``, in the order of the vocabulary by length."""
+        """Return the words one slip away from ``word``, in the order in which they became known by length."""
         if len(word) < MIN_CHARS or not word.isalpha():
             return []
         lengths = range(max(MIN_CHARS - 1, len(word) - 1), len(word) + 2)
-        candidates = (other for length in lengths for other in self._words.get((word[0], length), ())[:MAX_CANDIDATES])
+        candidates = (
+            other for length in lengths for other in list(self._words.get((word[0], length), ()))[:MAX_CANDIDATES]
+        )
         return [other for other in candidates if _one_slip(word, other)]
 
 

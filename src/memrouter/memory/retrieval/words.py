@@ -5,21 +5,27 @@ import re
 import threading
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
-from typing import Self
+from functools import cached_property
+from itertools import chain, islice
+from typing import Generic, NamedTuple, Self, TypeAlias, TypeVar
 
 import regex
 import Stemmer
 
 from memrouter.config.retrieval import AUTO, LANGUAGES
 from memrouter.memory.retrieval.irregular import IRREGULAR
-from memrouter.memory.retrieval.languages import ENGLISH, StopWords, stop_words
+from memrouter.memory.retrieval.languages import ENGLISH, SAMPLE_TOKENS, StopWords, most, stop_words
 
 MAX_TOKEN_CHARS = 64
 """Longer tokens are cut; both sides of a search cut alike."""
-MAX_KNOWN_RUNS = 16_384
-"""Most words of a language whose stems are kept, in some 200 bytes each."""
+MAX_KNOWN = 16_384
+"""Most words of a language, as they stand between blanks, whose stems are kept, in some 200 bytes each."""
 
+_TIME_WORDS = (
+    "ago today tonight yesterday tomorrow last next week weekend month year day morning soon recently since "
+    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august "
+    "september october november december"
+)
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u02bc": "'", "\u2018": "'"})
 _CJK = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\u30fc\u3005\u3006"
 _WORD = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{_CJK}]]++"
@@ -36,13 +42,12 @@ def tokenize(text: str) -> list[str]:
     ``- . _ @ : / + &`` count whole and in parts: ``EMP-90210`` gives ``emp-90210``, ``emp`` and ``90210``. Chinese,
     Japanese and Korean runs give their pairs of neighbouring characters, a single character itself.
     """
-    return list(chain.from_iterable(map(_tokens, _runs(text))))
+    return _tokens_of(_folded(text))
 
 
-def _runs(text: str) -> list[str]:
-    folded = _folded(text)
+def _tokens_of(folded: str) -> list[str]:
     runs: list[str] = (_ASCII_RUN if folded.isascii() else _RUN).findall(folded)
-    return runs
+    return list(chain.from_iterable(map(_tokens, runs)))
 
 
 def _tokens(run: str) -> list[str]:
@@ -65,23 +70,43 @@ def _pieces(run: str) -> list[str]:
     return parts if len(parts) == 1 else [run, *parts]
 
 
-class _KnownRuns(dict[str, tuple[str, ...]]):
-    """What is made of a run, kept once it was made; all is forgotten when there are MAX_KNOWN_RUNS.
+T = TypeVar("T")
 
-    Any thread may ask it: each step on the dictionary is whole, and two threads make the same.
+
+class _Known(dict[str, tuple[T, ...]], Generic[T]):
+    """What is made of a part of a text, kept once it was made; all is forgotten when there are MAX_KNOWN.
+
+    A part is what stands between two blanks: no token goes beyond it, and splitting a text costs far less than finding
+    its tokens. Any thread may ask: each step on the dictionary is whole, and two threads make the same.
     """
 
-    def __init__(self, make: Callable[[str], tuple[str, ...]]) -> None:
+    def __init__(self, make: Callable[[str], tuple[T, ...]]) -> None:
         super().__init__()
         self._make = make
 
-    def __missing__(self, run: str) -> tuple[str, ...]:
-        made = self._make(run)
-        if len(run) <= MAX_TOKEN_CHARS:
-            if len(self) >= MAX_KNOWN_RUNS:
+    def __missing__(self, part: str) -> tuple[T, ...]:
+        made = self._make(part)
+        if len(part) <= MAX_TOKEN_CHARS:
+            if len(self) >= MAX_KNOWN:
                 self.clear()
-            self[run] = made
+            self[part] = made
         return made
+
+
+class Sample(NamedTuple):
+    """What tells the language of a text.
+
+    Attributes:
+        tokens: How many of its tokens were looked at.
+        languages: Those that one of these is a stop word of, once for each.
+    """
+
+    tokens: int
+    languages: tuple[str, ...]
+
+
+Samples: TypeAlias = Mapping[str, Sample]
+"""By text."""
 
 
 class Analyzer:
@@ -99,7 +124,7 @@ class Analyzer:
             raise ValueError(f"no stemmer for {language!r}; there are: {', '.join(sorted(Stemmer.algorithms()))}")
         self._language = language
         self._stop_words = stop_words(language)
-        self._known = _KnownRuns(self._terms_of)
+        self._known = _Known(self._terms_of)
         self._own = threading.local()  # a Snowball stemmer must not be entered by two threads
 
     @property
@@ -112,13 +137,27 @@ class Analyzer:
         """Return the words that are left out."""
         return self._stop_words
 
+    @cached_property
+    def time_terms(self) -> frozenset[str]:
+        """Return the index terms of the English words that name a time."""
+        return frozenset(self.terms(_TIME_WORDS))
+
     def suited_to(self, texts: Sequence[str]) -> "Analyzer":
-        """Return the analyzer for the language of ``texts``: this one, whatever they are in."""
-        return self
+        """Return the analyzer for the language of ``texts``."""
+        return self.sampled(texts, {})[0]
+
+    def sampled(self, texts: Sequence[str], known: Samples) -> tuple["Analyzer", Samples]:
+        """Return what ``suited_to`` returns, this one whatever they are in, and what it was told by.
+
+        Args:
+            texts: As for ``suited_to``.
+            known: What texts were told by before, some of these perhaps.
+        """
+        return self, {}
 
     def terms(self, text: str) -> list[str]:
         """Return the index terms of ``text`` in order, repeats included."""
-        return list(chain.from_iterable(map(self._known.__getitem__, _runs(text))))
+        return list(chain.from_iterable(map(self._known.__getitem__, _folded(text).split())))
 
     def search_words(self, text: str, *, limit: int = 64) -> tuple[str, ...]:
         """Return up to ``limit`` distinct words for a store's own word search: each token, and its stem if another."""
@@ -126,8 +165,8 @@ class Analyzer:
         both = (word for pair in zip(tokens, self._stems(tokens), strict=True) for word in pair)
         return tuple(dict.fromkeys(both))[:limit]
 
-    def _terms_of(self, run: str) -> tuple[str, ...]:
-        return tuple(self._stems([token for token in _tokens(run) if token not in self._stop_words]))
+    def _terms_of(self, part: str) -> tuple[str, ...]:
+        return tuple(self._stems([token for token in _tokens_of(part) if token not in self._stop_words]))
 
     def _stems(self, tokens: list[str]) -> list[str]:
         stemmer = getattr(self._own, "stemmer", None)
@@ -148,8 +187,8 @@ class DetectingAnalyzer(Analyzer):
     def __init__(self, analyzers: Mapping[str, Analyzer]) -> None:
         super().__init__()
         self._analyzers = analyzers
-        self._tokens = _KnownRuns(lambda run: tuple(_tokens(run)))
-        self._all = StopWords({language: analyzer.stop_words for language, analyzer in analyzers.items()})
+        words = StopWords({language: analyzer.stop_words for language, analyzer in analyzers.items()})
+        self._heard = _Known(lambda part: tuple(map(words.of, _tokens_of(part))))
 
     @classmethod
     def of(cls, languages: Sequence[str]) -> Self:
@@ -157,10 +196,24 @@ class DetectingAnalyzer(Analyzer):
         analyzers = {language: Analyzer(language) for language in {ENGLISH, *languages}}
         return cls({language: each for language, each in sorted(analyzers.items()) if each.stop_words})
 
-    def suited_to(self, texts: Sequence[str]) -> Analyzer:
-        """Return the analyzer for the language of most stop words in the first words of ``texts``."""
-        runs = chain.from_iterable(map(_runs, texts))
-        return self._analyzers[self._all.language(chain.from_iterable(map(self._tokens.__getitem__, runs)))]
+    def sampled(self, texts: Sequence[str], known: Samples) -> tuple[Analyzer, Samples]:
+        """Return the analyzer for the language of most stop words in the first words of ``texts``; see ``Analyzer``."""
+        samples: dict[str, Sample] = {}
+        heard: list[tuple[str, ...]] = []
+        left = SAMPLE_TOKENS
+        for text in texts:
+            sample = known.get(text) or self._sample(text, SAMPLE_TOKENS)
+            if sample.tokens > left:
+                heard.append(self._sample(text, left).languages)
+                break
+            samples[text] = sample
+            heard.append(sample.languages)
+            left -= sample.tokens
+        return self._analyzers[most(chain.from_iterable(heard))], samples
+
+    def _sample(self, text: str, limit: int) -> Sample:
+        heard = tuple(islice(chain.from_iterable(map(self._heard.__getitem__, _folded(text).split())), limit))
+        return Sample(len(heard), tuple(chain.from_iterable(heard)))
 
 
 async def open_analyzer(language: str) -> Analyzer:

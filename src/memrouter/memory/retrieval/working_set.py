@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from memrouter.memory.retrieval.corpus import Corpus
+from memrouter.memory.retrieval.corpus import Corpus, follow, follow_at_once
+from memrouter.memory.retrieval.words import Analyzer
 from memrouter.models.memory import MemoryType, Scope
 from memrouter.stores.query import Change
 
@@ -28,8 +29,38 @@ Load: TypeAlias = Callable[[Corpus | None], Awaitable[Corpus | None]]
 """Brings a corpus up to date: takes the kept one or None; returns it if it still stands, else a new one, or None where
 the owner is too large to be kept."""
 
-Follow: TypeAlias = Callable[[CorpusKey, Corpus, Sequence[Change], int], Awaitable[Corpus | None]]
-"""Returns a corpus with changes worked in, as it stands at the generation since; None where it is not to be kept."""
+Stands: TypeAlias = Callable[[int], bool | None]
+"""Tells whether this is the owner's generation now; None where it cannot be told without waiting."""
+
+
+class Follower:
+    """Works changes into corpora.
+
+    Args:
+        analyzer: As for ``build_corpus``.
+        limit: Most records of a corpus that is kept.
+    """
+
+    def __init__(self, *, analyzer: Analyzer, limit: int) -> None:
+        self._analyzer = analyzer
+        self._limit = limit
+
+    async def follow(self, key: CorpusKey, held: Corpus, changes: Sequence[Change], generation: int) -> Corpus | None:
+        """Return a corpus with changes worked in, as it stands at the generation since; None if it is not kept."""
+        corpus = await follow(
+            held, changes, analyzer=self._analyzer, generation=generation, scope=key.scope, types=key.types
+        )
+        return self._within(corpus)
+
+    def at_once(self, key: CorpusKey, held: Corpus, changes: Sequence[Change], generation: int) -> Corpus | None:
+        """Return what ``follow`` returns, or None also where that must be awaited, since it takes long."""
+        corpus = follow_at_once(
+            held, changes, analyzer=self._analyzer, generation=generation, scope=key.scope, types=key.types
+        )
+        return None if corpus is None else self._within(corpus)
+
+    def _within(self, corpus: Corpus) -> Corpus | None:
+        return corpus if len(corpus.records) <= self._limit else None
 
 
 @dataclass(slots=True, eq=False)
@@ -46,10 +77,15 @@ class _Later:
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """One load that several requests may wait for; until it has begun, more may join. For ``WorkingSet.arrival``."""
+    """One load that several requests may wait for; until it has begun, more may join. For ``WorkingSet.arrival``.
+
+    Attributes:
+        held: The corpus that the store was asked about, once it was; None where nothing is kept.
+    """
 
     begun: bool = False
     hit: bool = False
+    held: Corpus | None = None
     task: "asyncio.Task[Corpus | None]" = field(init=False)
 
 
@@ -74,7 +110,7 @@ class WorkingSet:
         follow: Works changes in; None: what was changed is read anew.
     """
 
-    def __init__(self, *, max_bytes: int, follow: Follow | None = None) -> None:
+    def __init__(self, *, max_bytes: int, follow: Follower | None = None) -> None:
         self._max_bytes = max_bytes
         self._follow = follow
         self._later: dict[CorpusKey, _Later] = {}
@@ -108,6 +144,28 @@ class WorkingSet:
             self.hits += 1
         else:
             self.misses += 1
+        return corpus
+
+    def held(self, key: CorpusKey) -> Corpus | None:
+        """Return what is kept, whether it still stands or not."""
+        return self._kept.get(key)
+
+    def at_hand(self, key: CorpusKey, stands: Stands) -> Corpus | None:
+        """Return what ``get`` returns where the kept corpus, with what this process changed since, is found to stand.
+
+        Returns:
+            None where it must be loaded, or a load is under way.
+        """
+        corpus = None if key in self._flights else self._kept.get(key)
+        later = self._later.get(key)
+        if corpus is not None and later is not None and self._follow is not None:
+            corpus = self._follow.at_once(key, corpus, later.changes, later.generation)
+            if corpus is not None:
+                self._keep(key, corpus)
+        if corpus is None or not stands(corpus.generation):
+            return None
+        self._keep(key, corpus)
+        self.hits += 1
         return corpus
 
     def is_large(self, key: CorpusKey) -> bool:
@@ -151,7 +209,7 @@ class WorkingSet:
             if after is not None:
                 await asyncio.wait({after.task})
             flight.begun = True
-            held = await self._up_to_date(key)
+            held = flight.held = await self._up_to_date(key)
             corpus = await load(held)
             flight.hit = held is not None and corpus is held
             self._keep(key, corpus)
@@ -165,7 +223,7 @@ class WorkingSet:
         held, later = self._kept.get(key), self._later.pop(key, None)
         if held is None or later is None or self._follow is None:
             return held
-        return await self._follow(key, held, later.changes, later.generation)
+        return await self._follow.follow(key, held, later.changes, later.generation)
 
     def _land(self, task: "asyncio.Task[Corpus | None]") -> None:
         self._tasks.discard(task)

@@ -1,6 +1,7 @@
 """Finds numbers of payment cards."""
 
 import re
+import string
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,6 +16,7 @@ CARD_NUMBER: Final = "card_number"
 _DIGITS = re.compile(r"(?<![\w.+\-])(?:[0-9](?: ?\n ?|[ .\-])?){13,18}[0-9](?![\w\-]|\.[0-9])")
 # Stands in whatever ``_DIGITS`` finds; without a look behind it is found quicker.
 _MANY = re.compile(r"[0-9](?:(?: ?\n ?|[ .\-])?[0-9]){13}")
+_FEWEST = 14
 _SEPARATOR = re.compile(r" ?\n ?|[ .\-]")
 _GROUPS = frozenset({(16,), (15,), (14,), (19,), (4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (6, 13), (8, 8)})
 _ISSUERS = re.compile(
@@ -53,7 +55,7 @@ def card_numbers(text: str) -> Iterator[Span]:
 
 
 def _undivided(text: str) -> Iterator[Span]:
-    if _MANY.search(text) is None:
+    if sum(map(text.count, string.digits)) < _FEWEST or _MANY.search(text) is None:
         return
     for match in _DIGITS.finditer(text):
         if _is_card(match[0]) and not _is_order(text[max(0, match.start() - _BEFORE) : match.start()]):

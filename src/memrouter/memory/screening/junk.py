@@ -227,9 +227,11 @@ def is_system_prompt(text: str) -> bool:
     """
     persona = _PERSONA.match(text)
     judged = text[:JUDGED_CHARS]
+    if persona is None and "the user" not in judged.lower():
+        return False
     directives = sum(1 for _ in islice(_DIRECTIVE.finditer(judged), 12))
     if persona is None:
-        return directives >= 6 and "the user" in judged.lower() and not _first_person(judged)
+        return directives >= 6 and not _first_person(judged)
     rest = persona["rest"]
     if re.match(r"\W{0,2}(?:my|our|mein|unser|mon|ma|mi|mio|mia|meu|minha|мой|моя|我的|私の)\b", rest, re.IGNORECASE):
         return directives > _MOST_OF_A_WISH and len(text) > 300

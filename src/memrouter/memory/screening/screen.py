@@ -54,7 +54,9 @@ class Screen:
         self._redactor = Redactor(redaction)
         self._quarantine = Quarantine(quarantine)
 
-    def screen(self, content: str, *, trust: Trust, role: str | None, explicit: bool) -> Screened | Rejected:
+    def screen(
+        self, content: str, *, trust: Trust, role: str | None, explicit: bool, own_words: str | None = None
+    ) -> Screened | Rejected:
         """Return what may be stored of a text, or why nothing may.
 
         Time grows with the length of the text and no faster; patterns of the configuration are bounded by 10 ms each.
@@ -66,6 +68,8 @@ class Screen:
             role: Whose words it holds; ``turn`` for question and answer, which the turn gate has judged before.
             explicit: Whether somebody asked for exactly this text to be remembered; then only system prompts, recalled
                 memories and what redaction drops are refused.
+            own_words: The question in a turn; the rest is the model's, which may not instruct either. None where
+                nothing stands apart.
         """
         reason = None if role == _TURN else _junk(content, trust=trust, explicit=explicit)
         if reason is not None:
@@ -77,11 +81,7 @@ class Screen:
             return Rejected("only_redacted")
         # Masks may be longer than what they stand for.
         kept = cut_to_bytes(clean.content).rstrip() if clean.counts else content
-        return Screened(kept, self._quarantine.rule(content, trust=trust), clean.counts)
-
-    def instructing_answer(self, content: str, *, own_words: str) -> str | None:
-        """Return the rule that the answer in a turn breaks; see ``Quarantine.rule_of_answer``."""
-        return self._quarantine.rule_of_answer(content, own_words=own_words)
+        return Screened(kept, self._quarantine.rule(content, trust=trust, own_words=own_words), clean.counts)
 
 
 def _says_anything(masked: str, kinds: Mapping[str, int]) -> bool:

@@ -40,6 +40,7 @@ _TOKEN = re.compile(
 _JWT = re.compile(r"(?<![A-Za-z0-9_\-])eyJ[A-Za-z0-9_\-]{8,}+\.eyJ[A-Za-z0-9_\-]{8,}+(?:\.[A-Za-z0-9_\-]*+)?")
 
 _PEM_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-[23]:")
+_PEM_OPENINGS = ("-----BEGIN ", "PuTTY-User-Key-File-")
 _PEM_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|Private-MAC: ?[0-9a-f]{16,128}")
 _PEM_BODY = re.compile(r"(?:\s|\\n|[A-Za-z0-9+/=]{16,}+|[A-Z][A-Za-z\-]{2,20}: [^\n]{0,80}\n)*+")
 
@@ -186,6 +187,8 @@ def _inside_a_word(text: str, start: int, end: int) -> bool:
 
 
 def _private_keys(text: str) -> Iterator[Span]:
+    if not any(opening in text for opening in _PEM_OPENINGS):
+        return
     begins = list(_PEM_BEGIN.finditer(text))
     ends = deque(_PEM_END.finditer(text)) if begins else deque[re.Match[str]]()
     for begin, following in zip(begins, [*begins[1:], None], strict=False):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -87,18 +87,24 @@ class Admission:
             InvalidRequest: A draft is out of range; ``param`` names the field.
             EmbeddingError: The embedder failed.
         """
-        for draft in drafts:
-            check_draft(draft, now=now)
-        contents = [clean(draft) for draft in drafts]
-        if sum(map(len, contents)) <= INLINE_CHARS:
-            passed = self._pass(drafts, contents)
-        else:
-            passed = await asyncio.to_thread(self._pass, drafts, contents)
-        vectors = await self.embed([cut_to_bytes(screened.content) for screened, _ in passed.screened.values()])
-        places: list[MemoryRecord | Dropped] = [passed.dropped.get(place, Dropped("")) for place in range(len(drafts))]
-        for vector, (place, (screened, trust)) in zip(vectors, passed.screened.items(), strict=True):
-            places[place] = self._record(scope, drafts[place], screened, trust, vector, actor=actor, now=now)
-        return Admitted(places, passed.redacted)
+        (admitted,) = await self.admit_all([(scope, drafts)], actor=actor, now=now)
+        return admitted
+
+    async def admit_all(
+        self, asked: Sequence[tuple[Scope, Sequence[MemoryDraft]]], *, actor: Actor, now: int
+    ) -> list[Admitted]:
+        """Do as ``admit`` for drafts of several owners, with one call of the embedder; raises for all of them."""
+        passed: list[_Passed] = []
+        for _, drafts in asked:
+            if passed:
+                await asyncio.sleep(0)  # screening is work, and requests must not wait for all of it
+            passed.append(await self._passed(drafts, now=now))
+        texts = [cut_to_bytes(screened.content) for one in passed for screened, _ in one.screened.values()]
+        vectors = iter(await self.embed(texts))
+        return [
+            self._admitted(scope, drafts, one, vectors, actor=actor, now=now)
+            for (scope, drafts), one in zip(asked, passed, strict=True)
+        ]
 
     async def embed(self, contents: Sequence[str]) -> Sequence[Vector]:
         """Return a vector for each content."""
@@ -112,6 +118,30 @@ class Admission:
         """Return the model of the vectors."""
         return self._embedder.info.model
 
+    async def _passed(self, drafts: Sequence[MemoryDraft], *, now: int) -> _Passed:
+        for draft in drafts:
+            check_draft(draft, now=now)
+        contents = [clean(draft) for draft in drafts]
+        if sum(map(len, contents)) <= INLINE_CHARS:
+            return self._pass(drafts, contents)
+        return await asyncio.to_thread(self._pass, drafts, contents)
+
+    def _admitted(
+        self,
+        scope: Scope,
+        drafts: Sequence[MemoryDraft],
+        passed: _Passed,
+        vectors: Iterator[Vector],
+        *,
+        actor: Actor,
+        now: int,
+    ) -> Admitted:
+        """Return what drafts become that have passed; takes as many vectors as there are."""
+        places: list[MemoryRecord | Dropped] = [passed.dropped.get(place, Dropped("")) for place in range(len(drafts))]
+        for place, (screened, trust) in passed.screened.items():
+            places[place] = self._record(scope, drafts[place], screened, trust, next(vectors), actor=actor, now=now)
+        return Admitted(places, passed.redacted)
+
     def _pass(self, drafts: Sequence[MemoryDraft], contents: Sequence[str]) -> _Passed:
         passed = _Passed()
         for place, (draft, content) in enumerate(zip(drafts, contents, strict=True)):
@@ -121,7 +151,8 @@ class Admission:
                 passed.dropped[place] = answer
             else:
                 passed.screened[place] = (answer, trust)
-                passed.redacted.update(answer.redacted)
+                if answer.redacted:
+                    passed.redacted.update(answer.redacted)
         return passed
 
     def _passes(self, draft: MemoryDraft, content: str, trust: Trust) -> Screened | Dropped:
@@ -129,12 +160,12 @@ class Admission:
             return Dropped("injected_block")
         if draft.role in SYSTEM_ROLES:
             return Dropped("system_prompt")
-        answer = self.screen.screen(content, trust=trust, role=draft.role, explicit=draft.source is Source.API)
+        explicit = draft.source is Source.API
+        answer = self.screen.screen(
+            content, trust=trust, role=draft.role, explicit=explicit, own_words=draft.own_words or None
+        )
         if isinstance(answer, Rejected):
             return Dropped(answer.reason)
-        if answer.quarantine is None and draft.own_words:
-            rule = self.screen.instructing_answer(content, own_words=draft.own_words)
-            answer = replace(answer, quarantine=rule)
         return answer if answer.quarantine is None else self._without_answer(draft, trust) or answer
 
     def _without_answer(self, draft: MemoryDraft, trust: Trust) -> Screened | None:

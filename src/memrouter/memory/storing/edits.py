@@ -71,14 +71,25 @@ class OwnerEdits:
         Raises:
             StoreUnavailable: The store failed, or others wrote to this owner without a pause.
         """
-        return await self.apply_at(user_id, lambda _: plan())
+        return await self._apply(user_id, lambda _: plan(), known=lambda _: None)
 
     async def apply_at(self, user_id: str, plan: Callable[[int], Awaitable[Plan[T]]]) -> T:
-        """Do as ``apply``; the plan is given the owner's generation at which it is to be good."""
+        """Do as ``apply``; the plan is given the owner's generation at which it is to be good.
+
+        That of an outline is taken to stand, without asking the store: where another router wrote meanwhile, the store
+        refuses the change, and the plan is called again. So a plan that changes nothing must be good at any generation.
+        """
+        return await self._apply(user_id, plan, known=self.outlines.generation)
+
+    async def _apply(
+        self, user_id: str, plan: Callable[[int], Awaitable[Plan[T]]], *, known: Callable[[str], int | None]
+    ) -> T:
         lock = self._locks.setdefault(user_id, asyncio.Lock())
         async with lock:
             for attempt in range(ATTEMPTS):
-                generation = await self.generation(user_id)
+                generation = known(user_id)
+                if generation is None:
+                    generation = await self.generation(user_id)
                 planned = await plan(generation)
                 if not planned.put and not planned.remove:
                     return planned.result

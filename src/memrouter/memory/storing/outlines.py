@@ -72,7 +72,7 @@ class Outline:
             grown[:first] = self._matrix[:first] if first else 0
             self._matrix = grown
         for row, record in enumerate(records, first):
-            self._matrix[row] = np.rint(np.clip(record.embedding, -1, 1) * _STEPS)
+            self._matrix[row] = np.rint(record.embedding.clip(-1, 1) * _STEPS)
             for name in _names(record):
                 self._rows.setdefault(name, []).append(row)
         self._ids += (record.id for record in records)
@@ -92,10 +92,12 @@ class Outline:
     def _near(self, vector: Vector, threshold: float) -> list[int]:
         held = self._matrix[: len(self._ids)].astype(np.float32)
         # Not a product by BLAS, whose threads wait for one another on a busy machine.
-        scores = (1 + np.einsum("ij,j->i", held, vector) / _STEPS) / 2
-        near = np.flatnonzero(scores >= threshold - _ROUNDING)
-        best: list[int] = near[np.argsort(-scores[near], kind="stable")][:NEAR].tolist()
-        return best
+        cosines = np.einsum("ij,j->i", held, vector)  # times _STEPS
+        (near,) = (cosines >= (2 * (threshold - _ROUNDING) - 1) * _STEPS).nonzero()
+        if len(near) > NEAR:
+            near = near[(-cosines[near]).argsort(kind="stable")][:NEAR]
+        rows: list[int] = near.tolist()
+        return rows
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +119,11 @@ class Outlines:
         self._last: OrderedDict[str, int] = OrderedDict()
         self._bytes = 0
         self._writes = 0
+
+    def generation(self, user_id: str) -> int | None:
+        """Return the generation at which an owner's outline is good; None where there is none."""
+        held = self._held.get(owner_key(user_id))
+        return None if held is None else held.generation
 
     async def at(self, user_id: str, generation: int, store: MemoryStore) -> Outline | None:
         """Return the outline of an owner; None where there is none, and reading the owner whole would not pay.

@@ -7,7 +7,7 @@ store, and imports, have a gate of their own (``memrouter.transfer.gate``), whic
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 from typing import Final, Self
@@ -34,6 +34,21 @@ from memrouter.stores.base import MemoryStore
 
 INLINE_PAIRS: Final = 4_000
 """New memories times kept ones up to which they are compared in the event loop."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What is to be written for one owner.
+
+    Attributes:
+        scope: Whose; without a project, the default one.
+        drafts: What to remember.
+        begun_at: See ``Write``.
+    """
+
+    scope: Scope
+    drafts: Sequence[MemoryDraft]
+    begun_at: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -179,11 +194,24 @@ class WriteGate:
         unique: bool = True,
     ) -> Write:
         """Return what ``store`` takes; stores nothing. For arguments and errors see ``write``."""
-        own = Scope(scope.user_id, scope.project_id or DEFAULT_PROJECT)
-        admitted = await self.admission.admit(own, drafts, actor=actor, now=self._clock.now_ms())
-        for kind, count in admitted.redacted.items():
-            self._observer.redacted(kind=kind, count=count)
-        return Write(own, admitted.places, [draft.source for draft in drafts], actor, begun_at, unique)
+        (write,) = await self.admit_all([Asked(scope, drafts, begun_at)], actor=actor, unique=unique)
+        return write
+
+    async def admit_all(self, asked: Sequence[Asked], *, actor: Actor, unique: bool = True) -> list[Write]:
+        """Do as ``admit`` for several writes, with one call of the embedder; raises for all of them."""
+        wanted = [
+            (one if one.scope.project_id else replace(one, scope=Scope(one.scope.user_id, DEFAULT_PROJECT)))
+            for one in asked
+        ]
+        now = self._clock.now_ms()
+        admitted = await self.admission.admit_all([(one.scope, one.drafts) for one in wanted], actor=actor, now=now)
+        for answer in admitted:
+            for kind, count in answer.redacted.items():
+                self._observer.redacted(kind=kind, count=count)
+        return [
+            Write(one.scope, answer.places, [draft.source for draft in one.drafts], actor, one.begun_at, unique)
+            for one, answer in zip(wanted, admitted, strict=True)
+        ]
 
     async def store(self, write: Write) -> Sequence[Outcome]:
         """Store what was admitted; may be called again after it failed, and then stores nothing twice."""
@@ -279,6 +307,8 @@ class WriteGate:
 
 def _crowded_out(done: Deposit, kept: Kept) -> frozenset[str]:
     """Return the ids of the oldest quarantined memories where there would be too many."""
+    if not kept.apart:
+        return frozenset()
     new = sum(record.quarantine is not None for record in done.put.values())
     stay = max(0, MAX_QUARANTINED - new)
     return frozenset(record.id for record in kept.apart[stay:] if not record.pinned)

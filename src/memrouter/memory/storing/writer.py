@@ -1,5 +1,8 @@
 """Stores what finished turns left to remember; runs behind the queue, after the answer was sent."""
 
+import asyncio
+import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -7,11 +10,13 @@ from weakref import WeakKeyDictionary
 from memrouter.memory.service import MemoryService
 from memrouter.memory.storing.deposit import TRIED_AGAIN, Fate, Outcome
 from memrouter.memory.storing.drafts import MemoryDraft
-from memrouter.memory.storing.write_gate import Write
+from memrouter.memory.storing.write_gate import Asked, Write
 from memrouter.models.history import Actor
 from memrouter.models.memory import MemoryRecord, Scope
 from memrouter.observability.metrics import Metrics
-from memrouter.observability.tracing import Origin
+from memrouter.observability.tracing import NOT_TRACED, Origin, Tracer
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,19 +44,26 @@ class TurnWriter:
         service: Where memories are stored and counted.
         metrics: Counts what was stored.
         on_stored: Told of each new memory; must not wait. None: nobody is.
+        tracer: Makes a span of each turn.
     """
 
     def __init__(
-        self, *, service: MemoryService, metrics: Metrics, on_stored: Callable[[MemoryRecord], None] | None = None
+        self,
+        *,
+        service: MemoryService,
+        metrics: Metrics,
+        on_stored: Callable[[MemoryRecord], None] | None = None,
+        tracer: Tracer = NOT_TRACED,
     ) -> None:
         self._service = service
         self._metrics = metrics
         self._on_stored = on_stored
+        self._tracer = tracer
         self._under_way: WeakKeyDictionary[FinishedTurn, Write] = WeakKeyDictionary()
 
     async def store(self, turn: FinishedTurn) -> None:
         """Store a turn's memories; a turn that is tried again is embedded and stored once only."""
-        if not (await self._service.switches.of(turn.scope.user_id)).saving:
+        if not await self._saving(turn):
             self._metrics.skipped("saving_off")
             return
         gate = self._service.gate
@@ -66,6 +78,43 @@ class TurnWriter:
             for record in stored:
                 self._on_stored(record)
         self._metrics.truncated(sum(draft.truncated for draft in turn.drafts))
+
+    async def store_all(self, turns: Sequence[FinishedTurn]) -> Sequence[Exception | None]:
+        """Store the memories of some turns, and return for each why that failed, None where it did not.
+
+        Their texts are embedded together, and the users' changes are made at the same time; a user's turns are stored
+        in their order. No turn fails for what another one holds.
+        """
+        failures: dict[FinishedTurn, Exception] = {}
+        if len(turns) > 1 and not self._tracer.on:  # the spans of one turn hold no work for another one
+            await self._admit_together(turns)
+        of_users: defaultdict[str, list[FinishedTurn]] = defaultdict(list)
+        for turn in turns:
+            of_users[turn.scope.user_id].append(turn)
+        await asyncio.gather(*(self._store_each(own, failures) for own in of_users.values()))
+        return [failures.get(turn) for turn in turns]
+
+    async def _admit_together(self, turns: Sequence[FinishedTurn]) -> None:
+        """Admit what can be; where it fails, each turn is admitted alone, and fails by itself."""
+        try:
+            fresh = [turn for turn in turns if turn not in self._under_way and await self._saving(turn)]
+            asked = [Asked(turn.scope, turn.drafts, turn.begun_at) for turn in fresh]
+            writes = await self._service.gate.admit_all(asked, actor=Actor.ROUTER)
+        except Exception as error:  # noqa: BLE001 -- told of when it comes again
+            logger.debug("turns are admitted one by one after %s", type(error).__name__)
+        else:
+            self._under_way.update(zip(fresh, writes, strict=True))
+
+    async def _store_each(self, turns: Sequence[FinishedTurn], failures: dict[FinishedTurn, Exception]) -> None:
+        for turn in turns:
+            try:
+                with self._tracer.linked("memory store", turn.origin):
+                    await self.store(turn)
+            except Exception as error:  # noqa: BLE001 -- the failure of this turn alone
+                failures[turn] = error
+
+    async def _saving(self, turn: FinishedTurn) -> bool:
+        return (await self._service.switches.of(turn.scope.user_id)).saving
 
     async def count(self, scope: Scope, ids: Sequence[str]) -> None:
         """Count one access for each memory."""

@@ -49,6 +49,7 @@ class MemoryRecall:
         rewriter: Rewrites queries, in a time of its own; None searches for them as they are.
         store: Takes what a finished turn left to remember; must not wait.
         count: Takes the memories that an answer was given; must not wait.
+        asked: Told whose memories are about to be recalled; must not wait.
         tracer: Makes the spans.
     """
 
@@ -65,6 +66,7 @@ class MemoryRecall:
         rewriter: QueryRewriter | None,
         store: Callable[[FinishedTurn], None],
         count: Callable[[Scope, Sequence[str]], None],
+        asked: Callable[[Scope], None] = lambda _: None,
         tracer: Tracer = NOT_TRACED,
     ) -> None:
         self._service = service
@@ -75,6 +77,7 @@ class MemoryRecall:
         self._rewriter = rewriter
         self._store = store
         self._count = count
+        self._asked = asked
         self._tracer = tracer
 
     async def before_upstream(self, turn: Turn) -> None:
@@ -88,14 +91,14 @@ class MemoryRecall:
             turn.memory = MemoryOutcome(MemoryStatus.MISSING, "no_identity")
             return
         begun = self._clock.monotonic()
+        self._asked(scope)
         try:
             if not await self._recalls(scope):
                 turn.memory = self._outcome(MemoryStatus.POLICY_BLOCKED, "user", begun)
                 return
             history = turns(turn.request)
             query = await self._query(turn, history)
-            async with asyncio.timeout(self._max_seconds):
-                hits = await self._recall(turn, scope, query, asked=len(history) - 1)
+            hits = await self._recall(turn, scope, query, asked=len(history) - 1)
         except (StoreError, EmbeddingError, TimeoutError) as error:
             logger.warning("memory is unavailable; the request goes on without it: %s", str(error) or "too slow")
             turn.memory = self._outcome(MemoryStatus.UNAVAILABLE, type(error).__name__, begun)
@@ -137,8 +140,11 @@ class MemoryRecall:
         """Return whether recall is on for a user."""
         if self._service is None:
             return True
-        async with asyncio.timeout(self._max_seconds):
-            return (await self._service.switches.of(scope.user_id)).recall
+        switches = self._service.switches.at_hand(scope.user_id)
+        if switches is None:
+            async with asyncio.timeout(self._max_seconds):
+                switches = await self._service.switches.of(scope.user_id)
+        return switches.recall
 
     async def _query(self, turn: Turn, history: Sequence[PastTurn]) -> str:
         """Return what to search for: the user's last message, or what the rewriter makes of it."""
@@ -161,10 +167,17 @@ class MemoryRecall:
             return ()
         known = partial(in_history, conversation=_conversation(turn, scope), turn_index=asked) if asked else None
         explain = logger.isEnabledFor(logging.DEBUG)
-        recall = await self._service.recall(scope, query, route.policy.recall, known=known, explain=explain)
+        recall = None if explain else self._service.recall_at_once(scope, query, route.policy.recall, known=known)
+        if recall is not None and route.reflection.is_quick(recall.hits):
+            selection = route.reflection.apply(recall.hits, now=self._clock.now_ms())
+        else:  # something has to be waited for, so that it may take too long
+            async with asyncio.timeout(self._max_seconds):
+                if recall is None:
+                    policy = route.policy.recall
+                    recall = await self._service.recall(scope, query, policy, known=known, explain=explain)
+                selection = await route.reflection.select(recall.hits, now=self._clock.now_ms())
         if explain and not recall.hits:
             _log_near_miss(turn, recall, route.policy.recall.threshold)
-        selection = await route.reflection.select(recall.hits, now=self._clock.now_ms())
         for dropped in selection.dropped:
             self._metrics.dropped(dropped.reason)
         return selection.kept

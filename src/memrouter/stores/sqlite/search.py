@@ -1,17 +1,25 @@
 """The candidates for one retrieval: an owner whole, or the nearest vectors joined with the newest word matches."""
 
-import heapq
 import sqlite3
+from collections.abc import Iterator
 
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from memrouter.models.memory import Scope, Vector
-from memrouter.stores.query import Candidates, StoreQuery
-from memrouter.stores.sqlite.compile import Clause, in_scope, match_expression, matching, visible, with_keys
+from memrouter.models.memory import Matrix, Scope, Vector
+from memrouter.stores.query import Candidates, Cursor, StoreQuery
+from memrouter.stores.sqlite.compile import Clause, in_scope, match_expression, matching, older_than, visible, with_keys
 from memrouter.stores.sqlite.reads import count, owner_row, select
 from memrouter.stores.sqlite.rows import NEWEST_FIRST, Row, to_records
-from memrouter.stores.vectors import to_bytes, to_matrix, vector_scores
+from memrouter.stores.vectors import to_bytes, vector_scores
 
+# All in one row: read one by one, each would give up the interpreter and wait for it again.
+_PIECE = """
+SELECT CAST(group_concat(embedding, '') AS BLOB), json_group_array(key) FROM (
+    SELECT m.embedding, m.key FROM memories AS m WHERE {condition} ORDER BY m.created_at DESC, m.id DESC LIMIT ?)
+"""
+_KEYS = msgspec.json.Decoder(list[int])
 _CHUNK = 1024
 """Rows whose vectors are in memory at a time while a large owner is searched."""
 
@@ -43,18 +51,28 @@ class Search:
         """Return the keys of the ``k`` nearest memories, the newer first where two are equally near."""
         if query.vector is None:
             return set()
-        cursor = connection.execute(
-            f"SELECT m.embedding, m.created_at, m.id, m.key FROM memories AS m WHERE {clause.sql}",  # noqa: S608 - fixed text
-            clause.values,
-        )
-        best: list[tuple[float, int, str, int]] = []
-        while rows := cursor.fetchmany(_CHUNK):
-            matrix = to_matrix([row[0] for row in rows], dimension=self._dimension)
-            scores = vector_scores(matrix, query.vector).tolist()
-            floor = best[-1][0] if len(best) >= query.k else 0.0
-            near = [(score, *row[1:]) for score, row in zip(scores, rows, strict=True) if score >= floor]
-            best = heapq.nlargest(query.k, best + near)
-        return {key for *_, key in best}
+        keys: list[int] = []
+        scores: list[NDArray[np.float64]] = []
+        for piece, matrix in self._pieces(connection, clause):
+            keys += piece
+            scores.append(vector_scores(matrix, query.vector))
+        if not keys:
+            return set()
+        nearest = np.argsort(-np.concatenate(scores), kind="stable")[: query.k]
+        return {keys[place] for place in nearest.tolist()}
+
+    def _pieces(self, connection: sqlite3.Connection, clause: Clause) -> Iterator[tuple[list[int], Matrix]]:
+        """Yield the keys and vectors of the memories for which ``clause`` holds, newest first, _CHUNK at a time."""
+        rest = clause
+        while True:
+            vectors, text = connection.execute(_PIECE.format(condition=rest.sql), (*rest.values, _CHUNK)).fetchone()
+            keys = _KEYS.decode(text)
+            if keys:
+                yield keys, np.frombuffer(vectors, dtype="<f4").reshape(len(keys), self._dimension)
+            if len(keys) < _CHUNK:
+                return
+            last = connection.execute("SELECT created_at, id FROM memories WHERE key = ?", keys[-1:]).fetchone()
+            rest = clause & older_than(Cursor(*last))
 
     def _ranked(self, rows: list[Row], vector: Vector | None, *, complete: bool, generation: int) -> Candidates:
         """Return newest-first rows as the answer, nearest first where there is a vector."""

@@ -144,6 +144,11 @@ class SqliteStore:
             return glimpsed
         return await self._reader.run(lambda connection: self._search(connection, scope, query))
 
+    def still_stands(self, scope: Scope, generation: int) -> bool | None:
+        """See ``InstantStore``."""
+        now = self._glance.generation(scope.owner)
+        return None if now is None else now == generation
+
     async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
         """See ``MemoryStore.update``."""
         return await self._writer.run(lambda connection: self._writes.update(connection, scope, memory_id, patch))

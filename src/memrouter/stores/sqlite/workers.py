@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from memrouter.errors import StoreUnavailable
 from memrouter.stores.sqlite.connection import roll_back
@@ -19,7 +19,30 @@ Job = Callable[[sqlite3.Connection], T]
 """What is to be done within one transaction; runs in the worker's thread."""
 
 _MAX_BATCH = 128
-"""Most writes that share one commit."""
+"""Most jobs that share a transaction, and so one commit."""
+
+
+class _Asked(Generic[T]):
+    """A job and the caller that waits for it."""
+
+    def __init__(self, job: Job[T]) -> None:
+        self.job = job
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[T] = self.loop.create_future()
+        self._settle: Callable[[], None] = lambda: None
+
+    def answer(self, result: T) -> None:
+        """Have a result be the outcome."""
+        self._settle = partial(self.future.set_result, result)
+
+    def fail(self, error: Exception) -> None:
+        """Have an error be the outcome."""
+        self._settle = partial(self.future.set_exception, error)
+
+    def settle(self) -> None:
+        """Tell the caller the outcome; to be called in its loop."""
+        if not self.future.done():
+            self._settle()
 
 
 class Worker:
@@ -39,114 +62,49 @@ class Worker:
         self._place = place
         self._guard = guard
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"memrouter-sqlite-{name}")
-
-    async def aclose(self) -> None:
-        """Finish the jobs that were begun, then close the connection; calling it again does nothing."""
-        with contextlib.suppress(StoreUnavailable):
-            closed = self._submit(self._close)
-            self._executor.shutdown(wait=False)
-            await self._result(closed)
-
-    def _submit(self, work: Callable[[], T]) -> Future[T]:
-        try:
-            return self._executor.submit(work)
-        except RuntimeError:  # the executor was shut down
-            raise StoreUnavailable("the memory store is closed") from None
-
-    async def _result(self, future: Future[T]) -> T:
-        try:
-            return await asyncio.wrap_future(future)
-        except DriverError as error:
-            raise translated(error, place=self._place) from None
-
-    def _close(self) -> None:
-        self._connection.close()
-
-
-class Reader(Worker):
-    """Runs reads, each in a read transaction: it sees one state of the database, with all writes that returned."""
-
-    async def run(self, job: Job[T]) -> T:
-        """Return what ``job`` returns.
-
-        Raises:
-            StoreUnavailable: The store is closed, or the driver failed.
-        """
-        return await self._result(self._submit(lambda: self._read(job)))
-
-    def _read(self, job: Job[T]) -> T:
-        self._connection.execute("BEGIN")
-        try:
-            self._guard(self._connection)
-            return job(self._connection)
-        finally:
-            roll_back(self._connection)
-
-
-class _Write(Generic[T]):
-    """A write and the caller that waits for it."""
-
-    def __init__(self, job: Job[T]) -> None:
-        self.future: Future[T] = Future()
-        self._job = job
-        self._settle: Callable[[], None] = lambda: None
-
-    def attempt(self, connection: sqlite3.Connection) -> None:
-        """Run the job inside the open transaction; undo it alone where it raises."""
-        connection.execute("SAVEPOINT write")
-        try:
-            result = self._job(connection)
-        except Exception as error:
-            if not connection.in_transaction:  # the driver gave up the transaction, with every write in it
-                raise
-            connection.execute("ROLLBACK TO write")
-            self._settle = partial(self.future.set_exception, error)
-        else:
-            self._settle = partial(self.future.set_result, result)
-        connection.execute("RELEASE write")
-
-    def settle(self) -> None:
-        """Tell the caller the outcome, once the transaction is committed."""
-        self._settle()
-
-
-class Writer(Worker):
-    """Runs writes. Those that wait at the same time share one transaction, and so one sync of the disk.
-
-    Each write is all or nothing on its own; a caller hears of success only after the commit.
-    """
-
-    def __init__(
-        self, connection: sqlite3.Connection, *, place: str, name: str, guard: Job[None] = lambda _: None
-    ) -> None:
-        super().__init__(connection, place=place, name=name, guard=guard)
-        self._waiting: deque[_Write[object]] = deque()
+        self._waiting: deque[_Asked[Any]] = deque()
         self._called = False
 
     async def run(self, job: Job[T]) -> T:
-        """Return what ``job`` returns, once it is on the disk.
+        """Return what ``job`` returns; of a write, once it is on the disk.
 
         A caller that is cancelled takes its job back if it has not begun.
 
         Raises:
             StoreUnavailable: The store is closed, or the driver failed; nothing was written.
         """
-        write = _Write(job)
-        self._waiting.append(write)  # type: ignore[arg-type] # a write of any result; only its own caller reads it
+        asked = _Asked(job)
+        self._waiting.append(asked)
         try:
             self._call()
         except StoreUnavailable:
-            if write.future.cancel():  # else a call before the closing has begun it already
+            with contextlib.suppress(ValueError):  # a call before the closing has begun it already
+                self._waiting.remove(asked)
                 raise
-        return await self._result(write.future)
+        try:
+            return await asked.future
+        except DriverError as error:
+            raise translated(error, place=self._place) from None
 
     async def aclose(self) -> None:
-        """See ``Worker.aclose``; a write that comes later is refused, whatever waits before it."""
-        self._called = False
-        await super().aclose()
+        """Finish the jobs that wait, then close the connection; calling it again does nothing."""
+        self._called = False  # what comes later is refused, whatever waits before it
+        with contextlib.suppress(StoreUnavailable):
+            closed = self._submit(self._close)
+            self._executor.shutdown(wait=False)
+            try:
+                await asyncio.wrap_future(closed)
+            except DriverError as error:
+                raise translated(error, place=self._place) from None
+
+    def _submit(self, work: Callable[[], None]) -> Future[None]:
+        try:
+            return self._executor.submit(work)
+        except RuntimeError:  # the executor was shut down
+            raise StoreUnavailable("the memory store is closed") from None
 
     def _call(self) -> None:
-        """Have the thread take what waits, unless it was called and has not begun: then it finds this write, too."""
+        """Have the thread take what waits, unless it was called and has not begun: then it finds this job, too."""
         if self._called:
             return
         self._called = True  # before the thread can begin, which says that it has
@@ -159,28 +117,71 @@ class Writer(Worker):
     def _drain(self) -> None:
         self._called = False
         while self._waiting:
-            self._write_batch()
+            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MAX_BATCH))]
+            batch = [asked for asked in taken if not asked.future.cancelled()]
+            if batch:
+                self._work(batch)
 
-    def _write_batch(self) -> None:
-        batch = [write for write in self._take() if write.future.set_running_or_notify_cancel()]
-        if not batch:
-            return
+    def _work(self, batch: Sequence[_Asked[Any]]) -> None:
+        """Do jobs in one transaction, and have their callers told."""
+        raise NotImplementedError
+
+    def _close(self) -> None:
+        self._connection.close()
+
+
+class Reader(Worker):
+    """Runs reads. Those that wait at the same time see one state of the database, with all writes that returned."""
+
+    def _work(self, batch: Sequence[_Asked[Any]]) -> None:
+        try:
+            self._connection.execute("BEGIN")
+            self._guard(self._connection)
+        except Exception as error:  # noqa: BLE001 - handed to every caller that waits for this transaction
+            for read in batch:
+                read.fail(error)
+            _tell(batch)
+        else:
+            for read in batch:
+                try:
+                    read.answer(read.job(self._connection))
+                except Exception as error:  # noqa: BLE001 - handed to its caller
+                    read.fail(error)
+                _tell([read])  # at once: the next one may take long
+        finally:
+            roll_back(self._connection)
+
+
+class Writer(Worker):
+    """Runs writes. Those that wait at the same time share one transaction, and so one sync of the disk.
+
+    Each write is all or nothing on its own; a caller hears of success only after the commit.
+    """
+
+    def _work(self, batch: Sequence[_Asked[Any]]) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._guard(self._connection)
             for write in batch:
-                write.attempt(self._connection)
+                self._attempt(write)
             self._connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - handed to every caller that waits for this transaction
             roll_back(self._connection)
             for write in batch:
-                write.future.set_exception(error)
-        else:
-            for write in batch:
-                write.settle()
+                write.fail(error)
+        _tell(batch)
 
-    def _take(self) -> list[_Write[object]]:
-        return [self._waiting.popleft() for _ in range(min(len(self._waiting), _MAX_BATCH))]
+    def _attempt(self, write: _Asked[Any]) -> None:
+        """Run a job inside the open transaction; undo it alone where it raises."""
+        self._connection.execute("SAVEPOINT write")
+        try:
+            write.answer(write.job(self._connection))
+        except Exception as error:
+            if not self._connection.in_transaction:  # the driver gave up the transaction, with every write in it
+                raise
+            self._connection.execute("ROLLBACK TO write")
+            write.fail(error)
+        self._connection.execute("RELEASE write")
 
     def _close(self) -> None:
         try:
@@ -188,3 +189,18 @@ class Writer(Worker):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._connection.close()
+
+
+def _tell(batch: Sequence[_Asked[Any]]) -> None:
+    """Wake up all callers of a transaction at once: to wake up the loop costs a thread as much as a write."""
+    for loop in {asked.loop for asked in batch}:
+        with contextlib.suppress(RuntimeError):  # closed: nobody waits there any more
+            loop.call_soon_threadsafe(_settle, deque(asked for asked in batch if asked.loop is loop))
+
+
+def _settle(batch: deque[_Asked[Any]]) -> None:
+    """Tell one caller at a time, so that others get their turn between what callers do."""
+    asked = batch.popleft()
+    asked.settle()
+    if batch:
+        asked.loop.call_soon(_settle, batch)

@@ -72,22 +72,26 @@ def pack(record: MemoryRecord, *, digest: str) -> str:
     return msgspec.json.encode(values).decode()
 
 
-def unpack(rows: Sequence[Sequence[bytes | None]], counts: Sequence[Count], *, dimension: int) -> list[MemoryRecord]:
+def unpack(
+    packed: Sequence[bytes], contents: Sequence[bytes], vectors: bytes, counts: Sequence[Count], *, dimension: int
+) -> list[MemoryRecord]:
     """Return the memories behind packed rows, in their order.
 
     Args:
-        rows: Values of ``PACKED_FIELDS``; vectors are of the right length.
+        packed: The field ``record`` of each row.
+        contents: The field ``content`` of each row.
+        vectors: The fields ``embedding`` of all rows in one.
         counts: For each row, how often it was retrieved and when last.
         dimension: Length of the vectors.
 
     Raises:
         ValueError: One of them is not a row that ``pack`` made.
     """
-    parts = _ROWS.decode(b"[" + b",".join([row[0] or b"" for row in rows]) + b"]")
-    matrix = to_matrix([row[2] or b"" for row in rows], dimension=dimension)
+    parts = _ROWS.decode(b"[" + b",".join(packed) + b"]")
+    matrix = to_matrix([vectors], dimension=len(parts) * dimension).reshape(len(parts), dimension)
     return [
-        _record(part, row[1] or b"", vector, count)
-        for part, row, vector, count in zip(parts, rows, matrix, counts, strict=True)
+        _record(part, content, vector, count)
+        for part, content, vector, count in zip(parts, contents, matrix, counts, strict=True)
     ]
 
 

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from memrouter.models.memory import MemoryRecord, Scope, owner_key
 from memrouter.stores.valkey.packed import PACKED_FIELDS, unpack
@@ -51,6 +52,23 @@ class RowReader:
         """
         return await self._checked(partial(self._of_scope, scope, rows, access), len(rows))
 
+    async def columns(
+        self,
+        scope: Scope,
+        packed: Sequence[bytes | None],
+        contents: Sequence[bytes | None],
+        vectors: bytes | Sequence[bytes | None],
+        access: Sequence[bytes | None],
+    ) -> list[MemoryRecord]:
+        """Do as ``records`` for packed rows that come field by field, as ``SCAN`` gives them."""
+        if isinstance(vectors, bytes):
+            whole = cast("Sequence[bytes]", packed), cast("Sequence[bytes]", contents), vectors
+            with suppress(ValueError):  # a row that somebody broke
+                return await self._checked(partial(self._of_columns, scope, *whole, access), len(packed))
+            size = 4 * self._dimension
+            vectors = [vectors[start : start + size] for start in range(0, len(vectors), size)]
+        return await self.records(scope, list(zip(packed, contents, vectors, strict=True)), access)
+
     def read(self, scope: Scope, rows: Sequence[Row | None], access: Sequence[bytes | None]) -> list[MemoryRecord]:
         """Do as ``records``, at once; memories with vectors of another model are left out."""
         return self._of_scope(scope, rows, access, False)
@@ -85,6 +103,19 @@ class RowReader:
     ) -> list[MemoryRecord]:
         return [record for record in self._all(rows, access, strict) if scope.covers(record)]
 
+    def _of_columns(
+        self,
+        scope: Scope,
+        packed: Sequence[bytes],
+        contents: Sequence[bytes],
+        vectors: bytes,
+        access: Sequence[bytes | None],
+        strict: bool,
+    ) -> list[MemoryRecord]:
+        counts = [access_count(entry) for entry in access]
+        records = unpack(packed, contents, vectors, counts, dimension=self._dimension)
+        return [record for record in self._own(records, strict) if scope.covers(record)]
+
     def _of_owners(
         self, groups: Sequence[tuple[str, Sequence[Row], Sequence[bytes | None]]], strict: bool
     ) -> list[list[MemoryRecord]]:
@@ -106,20 +137,27 @@ class RowReader:
                 for row, entry in found
             ]
             return [record for record in adopted if record is not None]
-        size, model = 4 * self._dimension, self._embedding_model
+        size = 4 * self._dimension
         whole = [pair for pair in found if all(pair[0])]
         fitting = [pair for pair in whole if len(pair[0][2] or b"") == size]
         try:
             records = self._unpacked(fitting)
         except ValueError:  # a row that somebody broke: leave that one out
             records = [record for pair in fitting for record in self._tolerant(pair)]
-        own = [record for record in records if record.embedding_model == model]
-        if strict and (len(fitting) < len(whole) or len(own) < len(records)):
+        if strict and len(fitting) < len(whole):
+            raise _ForeignVectors
+        return self._own(records, strict)
+
+    def _own(self, records: list[MemoryRecord], strict: bool) -> list[MemoryRecord]:
+        own = [record for record in records if record.embedding_model == self._embedding_model]
+        if strict and len(own) < len(records):
             raise _ForeignVectors
         return own
 
     def _unpacked(self, pairs: Sequence[tuple[Row, bytes | None]]) -> list[MemoryRecord]:
-        return unpack([row for row, _ in pairs], [access_count(entry) for _, entry in pairs], dimension=self._dimension)
+        packed, contents, vectors = ([row[place] or b"" for row, _ in pairs] for place in range(len(PACKED_FIELDS)))
+        counts = [access_count(entry) for _, entry in pairs]
+        return unpack(packed, contents, b"".join(vectors), counts, dimension=self._dimension)
 
     def _tolerant(self, pair: tuple[Row, bytes | None]) -> list[MemoryRecord]:
         try:

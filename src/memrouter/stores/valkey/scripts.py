@@ -220,51 +220,62 @@ return {rows, access_of(KEYS[1], ARGV)}
 )
 """KEYS access, memories; ARGV their ids. Returns rows and access entries, in this order."""
 
+RECOUNT = 100
+"""An owner over the scan limit is counted again when it has grown by this part of the limit, or is not larger: counting
+5,000 memories takes 35 ms of the server's time, and each turn that is stored adds one."""
+
 SCAN = LuaScript(
     READ
     + ROW
-    + _SELECT
-    + _SELECTED_ROW
-    + """
+    + f"""
+local base, project, now, limit, size = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local function shown(live_until, its_project)
+  return tonumber(live_until or 0) > now and (project == '' or its_project == project)
+end
 local generation = tonumber(redis.call('GET', KEYS[2]) or 0)
-if generation == tonumber(ARGV[11]) then return {generation, 'same'} end
-local limit = tonumber(ARGV[10])
-if redis.call('ZCARD', KEYS[1]) > limit then
-  if generation == tonumber(ARGV[12]) then return {generation, 'large'} end
-  local count = 0
-  for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, -1)) do
-    local key = ARGV[1] .. id
-    local f = redis.call('HMGET', key, 'user_id', 'project_id', 'live_until', 'expires_at')
-    if in_scope(f[1], f[2]) and shown(key, f[3], f[4]) then count = count + 1 end
-    if count > limit then return {generation, 'large'} end
+local total, count = redis.call('ZCARD', KEYS[1]), 0
+local grown = total - ARGV[7]
+if total > limit and (generation == tonumber(ARGV[6]) or (grown > 0 and grown * {RECOUNT} <= limit)) then
+  return {{generation, 'large', tonumber(ARGV[7])}}
+end
+local all = redis.call('ZREVRANGE', KEYS[1], 0, -1)
+for i = 1, total > limit and total or 0 do
+  if shown(unpack(redis.call('HMGET', base .. all[i], 'live_until', 'project_id'))) then count = count + 1 end
+  if count > limit then return {{generation, 'large', total}} end
+end
+local ids, packed, contents, vectors, even = {{}}, {{}}, {{}}, {{}}, true
+for i = 1, #all do
+  local f = redis.call('HMGET', base .. all[i], 'live_until', 'project_id', {_listed(PACKED_FIELDS)})
+  if shown(f[1], f[2]) then
+    local n = #ids + 1
+    ids[n], packed[n], contents[n], vectors[n] = all[i], f[3], f[4], f[5]
+    even = even and f[3] and (f[4] or '') ~= '' and f[5] and #f[5] == size
   end
 end
-local rows, ids = {}, {}
-for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, -1)) do
-  local found = selected_row(ARGV[1] .. id)
-  if found then
-    rows[#rows + 1] = found
-    ids[#ids + 1] = id
-  end
-end
-return {generation, 'rows', rows, access_of(KEYS[3], ids)}
+return {{generation, 'rows', packed, contents, even and table.concat(vectors) or vectors, access_of(KEYS[3], ids)}}
 """
 )
-"""An owner whole. KEYS ids, gen, access; ARGV a selection, limit, a generation that the caller still holds, a
-generation for which the owner is known to be over the limit (-1 for none).
+"""An owner whole. KEYS ids, gen, access; ARGV key base, project id (empty: all), time, limit, bytes of a vector, a
+generation for which the owner is known to be over the limit and how many memories it had when they were counted (-1 for
+none).
 
-Returns the generation with ``same``; with ``large`` where more than ``limit`` memories of the scope are visible,
-whatever the filter; or with ``rows``, all that are selected, newest first, and their access entries.
+Returns the generation with ``large`` and that number where more than ``limit`` memories of the scope are visible, which
+is taken for granted while the owner has grown since by at most a RECOUNT-th of the limit; or with ``rows``, all that
+are visible, newest first: the fields of packed rows one by one, and access entries. The vectors are one string, or a
+list where a row lacks a field or has a vector of another length.
 """
 
 WALK = LuaScript(
     READ
     + ROW
     + _SELECT
+    + _SELECTED_ROW
     + AFTER
     + """
-local function may_hold_a_word(content)
-  if ARGV[13] ~= '1' or string.find(content, '[\\128-\\255]') then return true end
+local function may_hold_a_word(key)
+  if ARGV[13] ~= '1' then return true end
+  local content = redis.call('HGET', key, 'content') or ''
+  if string.find(content, '[\\128-\\255]') then return true end
   local folded = string.lower(content)
   for i = 14, #ARGV do
     if string.find(folded, ARGV[i], 1, true) then return true end
@@ -275,8 +286,9 @@ local batch = after(KEYS[1], ARGV[10], ARGV[11], tonumber(ARGV[12]))
 local rows, ids = {}, {}
 for i = 1, #batch, 2 do
   local key = ARGV[1] .. batch[i]
-  if selected(key) and may_hold_a_word(redis.call('HGET', key, 'content')) then
-    rows[#rows + 1] = row(key)
+  local found = may_hold_a_word(key) and selected_row(key)
+  if found then
+    rows[#rows + 1] = found
     ids[#ids + 1] = batch[i]
   end
 end

@@ -6,7 +6,7 @@ from typing import Any
 
 from memrouter.errors import StoreUnavailable
 from memrouter.models.memory import MemoryRecord, Scope, Vector
-from memrouter.stores.query import ALL_TYPES, EVERYTHING, Candidates, StoreQuery
+from memrouter.stores.query import ALL_TYPES, EVERYTHING, NOTHING_HELD, Candidates, StoreQuery
 from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.errors import ServerRefused
 from memrouter.stores.valkey.index import SearchIndex
@@ -16,7 +16,6 @@ from memrouter.stores.valkey.reader import RowReader
 from memrouter.stores.valkey.reads import Reads
 from memrouter.stores.valkey.rows import Row, scope_digest_of
 from memrouter.stores.valkey.scripts import SCAN, Arg
-from memrouter.stores.valkey.selection import selection
 from memrouter.stores.valkey.walk import Walker
 from memrouter.stores.vectors import to_bytes
 from memrouter.stores.whole import Ranking, by_distance, candidates, newest_first, ranked
@@ -83,7 +82,7 @@ class Search:
         self._reads = reads
         self._dimension = dimension
         self._shards: tuple[str, ...] = ("ALLSHARDS", "CONSISTENT") if connection.cluster else ()
-        self._large: dict[tuple[Scope, int], int] = {}
+        self._large: dict[tuple[Scope, int], tuple[int, int]] = {}  # generation and number of memories
 
     async def __call__(self, scope: Scope, query: StoreQuery) -> Candidates:
         """See ``MemoryStore.search``."""
@@ -105,29 +104,34 @@ class Search:
 
     async def _whole(self, scope: Scope, query: StoreQuery) -> Candidates | int:
         """Return everything visible; the generation where that is over the scan limit."""
+        if query.known_generation not in (None, NOTHING_HELD):  # a plain command: half of what a script costs
+            generation = await self._generation(scope)
+            if generation == query.known_generation:
+                return Candidates(records=None, scores=None, complete=False, generation=generation)
         owner = self._keys.of_scope(scope)
         place = (scope, query.scan_limit)
         reply = await self._connection.script(
             SCAN,
             [owner.ids, owner.generation, owner.access],
             [
-                *selection(owner.base, scope, query.where, now=query.now, show="visible"),
+                owner.base,
+                scope.project_id or "",
+                query.now,
                 query.scan_limit,
-                -1 if query.known_generation is None else query.known_generation,
-                self._large.get(place, -1),
+                4 * self._dimension,
+                *self._large.get(place, (-1, -1)),
             ],
         )
-        generation, outcome = int(reply[0]), reply[1]
-        if outcome == b"same":
-            return Candidates(records=None, scores=None, complete=False, generation=generation)
-        if outcome == b"large":
+        generation = int(reply[0])
+        if reply[1] == b"large":
             if len(self._large) >= MAX_LARGE:
                 self._large.clear()
-            self._large[place] = generation
+            self._large[place] = generation, int(reply[2])
             return generation
-        records = await self._reader.records(scope, reply[2], reply[3])
-        matching = [record for record in records if query.where.holds(record)]
-        return candidates(matching, query.vector, complete=True, generation=generation)
+        records = await self._reader.columns(scope, *reply[2:])
+        if query.where != EVERYTHING:
+            records = [record for record in records if query.where.holds(record)]
+        return candidates(records, query.vector, complete=True, generation=generation)
 
     async def _joined(self, scope: Scope, query: StoreQuery, sought: bytes | None, generation: int) -> Candidates:
         """Return the nearest vectors and the newest word matches; the generation is read first, if it is -1."""

@@ -47,7 +47,8 @@ class ValkeyStore:
     An id is unique for its owner: the owner is part of the key. Several owners of one ``create`` are written side by
     side, each all or none. How durable a write is that returned, the server's ``appendonly`` and
     ``appendfsync`` decide. Lists, figures and reads by id never depend on the index. An owner over the scan limit is
-    searched for words among its newest 20,000 memories.
+    searched for words among its newest 20,000 memories, and is counted again only when it is not larger than it was or
+    has grown by 1 % of the limit.
     """
 
     def __init__(

@@ -1,0 +1,90 @@
+"""When finished turns are stored: together and in quiet, but never later than their user asks again."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from memrouter.config.settings import Settings
+from memrouter.embeddings.hashing import HashEmbedder
+from memrouter.memory.retrieval.words import Analyzer
+from memrouter.memory.storing.drafts import MemoryDraft
+from memrouter.memory.storing.writer import FinishedTurn
+from memrouter.models.memory import MemoryType, Scope, Source
+from memrouter.observability.metrics import Metrics
+from memrouter.observability.tracing import NOT_TRACED
+from memrouter.stores.sqlite.store import SqliteStore
+from memrouter.testing.clock import ManualClock
+from memrouter.wiring import after_turns
+from memrouter.wiring.after_turns import AfterTurns
+from memrouter.wiring.foundation import Foundation
+from memrouter.wiring.memory_service import open_memory_service
+
+EMBEDDER = HashEmbedder(64)
+
+
+def said(user: str, text: str) -> FinishedTurn:
+    draft = MemoryDraft(text, MemoryType.EPISODIC, source=Source.CONVERSATION, role="turn")
+    return FinishedTurn(Scope(user), (draft,), begun_at=1)
+
+
+async def stored(store: SqliteStore, user: str, number: int) -> None:
+    """Return when so many memories of a user are kept."""
+    async with asyncio.timeout(20):
+        while await store.count(user) < number:
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    settings = Settings.model_validate({"global": {"stores": {"memory": {"sqlite": {"path": str(tmp_path / "m.db")}}}}})
+    store = await SqliteStore.open(settings.memory.sqlite, dimension=64, embedding_model=EMBEDDER.info.model)
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+async def after(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AfterTurns]:
+    """Open what would wait for a minute of quiet."""
+    monkeypatch.setattr(after_turns, "QUIET_SECONDS", 60.0)
+    monkeypatch.setattr(after_turns, "PATIENCE_SECONDS", 60.0)
+    async with AsyncExitStack() as closing:
+        base = Foundation(
+            settings=Settings(),
+            metrics=Metrics(),
+            tracer=NOT_TRACED,
+            clock=ManualClock(),
+            rng=random.Random(1),
+            closing=closing,
+        )
+        memory = await open_memory_service(base, store, embedder=EMBEDDER, analyzer=Analyzer(), env={})
+        yield AfterTurns(base, memory, store, None, seconds_left=lambda: 30.0)
+
+
+async def test_a_user_who_asks_again_has_his_turns_stored_at_once(after: AfterTurns, store: SqliteStore) -> None:
+    after.turns.offer(said("anna", "My cat Luna likes tuna more than chicken."))
+    after.asked(Scope("bob"))
+    await asyncio.sleep(0)
+    assert after.turns.depth == 1
+    after.asked(Scope("anna"))
+    await stored(store, "anna", 1)
+    assert after.turns.depth == 0
+
+
+async def test_turns_that_wait_for_quiet_are_stored_before_the_router_closes(
+    after: AfterTurns, store: SqliteStore
+) -> None:
+    for number in range(3):
+        after.turns.offer(said(f"user{number}", f"My cat number {number} likes tuna."))
+    assert await after.turns.drain(30) == 0
+    assert [await store.count(f"user{number}") for number in range(3)] == [1, 1, 1]
+
+
+async def test_a_whole_batch_is_stored_without_waiting(after: AfterTurns, store: SqliteStore) -> None:
+    for number in range(after_turns.MOST_TOGETHER):
+        after.turns.offer(said("anna", f"My cat number {number} likes tuna."))
+    await stored(store, "anna", after_turns.MOST_TOGETHER)
+    assert after.turns.depth == 0
