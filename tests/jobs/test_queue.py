@@ -25,7 +25,14 @@ class Bench:
         self.failing: dict[int, list[Exception]] = {}
 
     def queue(
-        self, *, capacity: int = 10, workers: int = 1, retries: int = 0, batch: int = 1, quiet: float = 0.0
+        self,
+        *,
+        capacity: int = 10,
+        workers: int = 1,
+        retries: int = 0,
+        batch: int = 1,
+        quiet: float = 0.0,
+        patience: float = 0.0,
     ) -> JobQueue[int]:
         return JobQueue(
             self.handle,
@@ -37,7 +44,7 @@ class Bench:
             retry_on=(ConnectionError,),
             batch=batch,
             quiet=quiet,
-            patience=quiet,
+            patience=max(quiet, patience),
         )
 
     async def handle(self, jobs: Sequence[int]) -> Sequence[Exception | None]:
@@ -248,19 +255,43 @@ async def test_jobs_that_keep_coming_do_not_hold_up_the_first_for_ever() -> None
     assert await queue.drain(5) == 0
 
 
-async def test_hurrying_begins_what_waits_for_quiet_where_it_is_wanted() -> None:
+async def test_hurrying_begins_what_waits_for_quiet() -> None:
     bench = Bench()
     bench.gate.set()
     queue = bench.queue(workers=4, batch=3, quiet=60.0)
     queue.offer(0)
     queue.offer(1)
-    queue.hurry(lambda job: job == 7)
-    await asyncio.sleep(0)
-    assert bench.batches == []
-    queue.hurry(lambda job: job == 1)
+    queue.hurry()
     await bench.begin(2)
     assert bench.batches == [[0, 1]]
     assert await queue.drain(5) == 0
+
+
+@pytest.mark.parametrize(("times", "begun"), [((0.9, 1.5), False), ((0.9, 1.9), True), ((0.9, 1.8, 2.6, 3.1), True)])
+async def test_a_job_that_is_put_off_waits_for_quiet_anew_until_patience_ends(
+    monkeypatch: pytest.MonkeyPatch, times: Sequence[float], begun: bool
+) -> None:
+    """Put off at all times but the last, it has begun by then or not; quiet is 1, patience 3."""
+    bench, now = Bench(), [0.0]
+    bench.gate.set()
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now[0])
+    queue = bench.queue(batch=3, quiet=1.0, patience=3.0)
+    queue.offer(0)
+    for now[0] in times:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        if now[0] != times[-1]:
+            assert bench.batches == []
+            queue.put_off()
+    assert bench.batches == ([[0]] if begun else [])
+    monkeypatch.undo()
+    await queue.aclose()
+
+
+async def test_there_is_nothing_to_put_off_where_nothing_waits() -> None:
+    queue = Bench().queue(batch=3, quiet=60.0)
+    queue.put_off()
+    assert queue.depth == 0
 
 
 async def test_draining_does_not_wait_for_quiet() -> None:

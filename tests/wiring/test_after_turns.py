@@ -1,4 +1,4 @@
-"""When finished turns are stored: together and in quiet, but never later than their user asks again."""
+"""When finished turns are stored: together and in quiet."""
 
 import asyncio
 import random
@@ -10,6 +10,7 @@ import pytest
 
 from memrouter.config.settings import Settings
 from memrouter.embeddings.hashing import HashEmbedder
+from memrouter.memory.policy import RecallPolicy
 from memrouter.memory.retrieval.words import Analyzer
 from memrouter.memory.storing.drafts import MemoryDraft
 from memrouter.memory.storing.writer import FinishedTurn
@@ -64,16 +65,6 @@ async def after(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
         yield AfterTurns(base, memory, store, None, seconds_left=lambda: 30.0)
 
 
-async def test_a_user_who_asks_again_has_his_turns_stored_at_once(after: AfterTurns, store: SqliteStore) -> None:
-    after.turns.offer(said("anna", "My cat Luna likes tuna more than chicken."))
-    after.asked(Scope("bob"))
-    await asyncio.sleep(0)
-    assert after.turns.depth == 1
-    after.asked(Scope("anna"))
-    await stored(store, "anna", 1)
-    assert after.turns.depth == 0
-
-
 async def test_turns_that_wait_for_quiet_are_stored_before_the_router_closes(
     after: AfterTurns, store: SqliteStore
 ) -> None:
@@ -88,3 +79,18 @@ async def test_a_whole_batch_is_stored_without_waiting(after: AfterTurns, store:
         after.turns.offer(said("anna", f"My cat number {number} likes tuna."))
     await stored(store, "anna", after_turns.MOST_TOGETHER)
     assert after.turns.depth == 0
+
+
+async def test_what_was_stored_is_in_the_kept_memories_before_the_next_question(
+    after: AfterTurns, store: SqliteStore
+) -> None:
+    assert after.writer is not None
+    memory, scope = after.writer._service, Scope("anna")
+    for text in ("My cat Luna likes tuna.", "My sister Vera lives in Oslo."):
+        after.turns.offer(said("anna", text))
+    assert await after.turns.drain(30) == 0
+    await memory.recall(scope, "What does my cat like?", RecallPolicy(limit=5, threshold=0.5))
+    after.turns.offer(said("anna", "My dog Rex likes bones."))
+    assert await after.turns.drain(30) == 0
+    (held,) = memory._retriever._working_set._kept.values()
+    assert {"My dog Rex likes bones.", "My cat Luna likes tuna."} < {record.content for record in held.records}

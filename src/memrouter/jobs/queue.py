@@ -30,7 +30,8 @@ class JobQueue(Generic[T]):
             ``workers`` waits along.
         retry_on: The exceptions after which a job is tried again.
         batch: Most jobs that are done together, at least 1.
-        quiet: Jobs begin when none has been offered for so many seconds, or a whole batch waits; 0 for at once.
+        quiet: Jobs begin when none has been offered, nor put off, for so many seconds, or a whole batch waits; 0 for at
+            once.
         patience: Most seconds that a job waits for that where there is a place for it.
 
     Attributes:
@@ -97,11 +98,15 @@ class JobQueue(Generic[T]):
         if self._timer is None:
             self._timer = loop.call_later(self._quiet, self._look, self._latest + self._patience)
 
-    def hurry(self, wanted: Callable[[T], bool] = lambda _: True) -> None:
-        """Begin what waits for quiet, if it holds a wanted job and there is a place for it."""
-        if any(map(wanted, self._waiting)):
-            self._rest()
-            self._hire()
+    def put_off(self) -> None:
+        """Have what waits for quiet wait for it anew, as far as its patience goes."""
+        if self._timer is not None:
+            self._latest = asyncio.get_running_loop().time()
+
+    def hurry(self) -> None:
+        """Begin what waits for quiet, if there is a place for it."""
+        self._rest()
+        self._hire()
 
     async def drain(self, deadline_seconds: float) -> int:
         """Wait until no job is left, or the deadline is over; return how many are left undone.

@@ -190,6 +190,10 @@ class MemoryService:
         """Return what ``recall`` returns; None where that has to wait for something, or takes long."""
         return None if self._reranking is not None else self._retriever.at_once(scope, text, policy, known=known)
 
+    def catch_up(self, user_id: str) -> None:
+        """Make ready in a quiet moment what recall would else do first at the user's next question."""
+        self._retriever.catch_up(user_id)
+
     async def get(self, scope: Scope, memory_id: str) -> MemoryRecord:
         """Return one memory, superseded, quarantined or not.
 

@@ -25,10 +25,10 @@ STORE_RETRIES: Final = 5
 RETRY_DELAY_SECONDS: Final = 0.5
 MOST_TOGETHER: Final = 8
 """Most turns that are stored together: some 8 ms of work in all, of which the event loop does 2 ms at a time."""
-QUIET_SECONDS: Final = 0.003
-"""How long no turn may have ended before those that wait are stored: a client that asks again at once, as programs do,
-has its memories by then."""
-PATIENCE_SECONDS: Final = 0.02
+QUIET_SECONDS: Final = 0.005
+"""How long no question may have come, and no turn ended, before those that wait are stored: a client that asks again at
+once, as programs do, has its memories, and the model the question, by then."""
+PATIENCE_SECONDS: Final = 0.025
 """Most time that a turn waits for that, where clients ask without a pause."""
 ACCESS_SECONDS: Final = 1.0
 MAX_ACCESSES: Final = 100_000
@@ -67,22 +67,21 @@ class AfterTurns:
             facts = None if model is None else self._facts(memory, store, model)
             offer = None if facts is None else facts.offer
             self.writer = TurnWriter(service=memory, metrics=base.metrics, on_stored=offer, tracer=base.tracer)
-        self.turns = self._queue(self.writer)
+        self.turns = self._queue(memory, self.writer)
         self.accesses = _tally(self.writer)
         base.closing.push_async_callback(self._drain)
 
-    def asked(self, scope: Scope) -> None:
-        """Have what a user said before stored at once, now that he asks again.
-
-        His question does not wait for it: a client that asks within milliseconds of an answer has it in its history.
-        """
-        self.turns.hurry(lambda turn: turn.scope.user_id == scope.user_id)
-
-    def _queue(self, writer: TurnWriter | None) -> JobQueue[FinishedTurn]:
+    def _queue(self, memory: MemoryService | None, writer: TurnWriter | None) -> JobQueue[FinishedTurn]:
         limits = self._base.settings.memory.limits
 
         async def store(turns: Sequence[FinishedTurn]) -> Sequence[Exception | None]:
-            return [None for _ in turns] if writer is None else await writer.store_all(turns)
+            if memory is None or writer is None:
+                return [None for _ in turns]
+            failures = await writer.store_all(turns)
+            for user_id in {turn.scope.user_id for turn in turns}:
+                memory.catch_up(user_id)
+                await asyncio.sleep(0)  # what has come meanwhile goes first
+            return failures
 
         turns = JobQueue(
             store,

@@ -284,6 +284,25 @@ async def test_what_this_process_changed_is_worked_in_at_once() -> None:
     assert kept.nbytes == sum(each.nbytes for each in kept._kept.values())
 
 
+async def test_what_was_changed_is_worked_in_ahead_of_the_next_question() -> None:
+    kept = WorkingSet(max_bytes=1_000_000, follow=Follower(analyzer=ANALYZER, limit=10))
+
+    async def load(held: Corpus | None) -> Corpus | None:
+        records = [record for number in range(4) for record in said(number, after=0).put]
+        return await build_corpus(records, analyzer=ANALYZER, generation=1)
+
+    first = await kept.get(key("ann"), load)
+    kept.changed(said(7, after=1), 2)
+    kept.catch_up("bob")
+    assert kept.held(key("ann")) is first
+    kept.catch_up("ann")
+    ahead = kept.held(key("ann"))
+    assert ahead is not None
+    assert (ahead.records[0].id, ahead.generation) == ("n7", 2)
+    assert kept.at_hand(key("ann"), lambda generation: generation == 2) is ahead
+    assert (kept.hits, kept.nbytes) == (1, ahead.nbytes)
+
+
 async def test_what_takes_long_or_grows_too_large_is_not_worked_in_at_once() -> None:
     for limit, chars in ((4, 10), (10, 20_000)):
         kept = WorkingSet(max_bytes=1_000_000, follow=Follower(analyzer=ANALYZER, limit=limit))

@@ -141,6 +141,10 @@ class Retriever:
         with self._tracer.span("memory rank"):
             return rank(corpus, rows[0], question, policy, now=now, known=known)
 
+    def catch_up(self, user_id: str) -> None:
+        """Work what this process has changed of a user's memories into what is kept; see ``WorkingSet.catch_up``."""
+        self._working_set.catch_up(user_id)
+
     async def _ranked(
         self,
         query: str,

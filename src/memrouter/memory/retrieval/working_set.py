@@ -96,8 +96,8 @@ class WorkingSet:
     write that had returned by then. Requests for one key share loads; there are never more than two at a time, one
     that has begun and one that waits for it. Use from one event loop.
 
-    What this process itself changes is worked into the kept corpus when it is next asked for, instead of reading all of
-    it from the store again: after every answer the user's turn is stored, so the next question would always have to.
+    What this process itself changes is worked into the kept corpus, by ``catch_up`` or when it is next asked for. Else
+    all of it would have to be read from the store again for every question, since the turn before it has been stored.
 
     Attributes:
         hits: Requests answered by the kept corpus.
@@ -156,12 +156,7 @@ class WorkingSet:
         Returns:
             None where it must be loaded, or a load is under way.
         """
-        corpus = None if key in self._flights else self._kept.get(key)
-        later = self._later.get(key)
-        if corpus is not None and later is not None and self._follow is not None:
-            corpus = self._follow.at_once(key, corpus, later.changes, later.generation)
-            if corpus is not None:
-                self._keep(key, corpus)
+        corpus = self._caught_up(key)
         if corpus is None or not stands(corpus.generation):
             return None
         self._keep(key, corpus)
@@ -186,6 +181,14 @@ class WorkingSet:
                 self._later[key] = later
             else:  # somebody else has written meanwhile
                 self._later.pop(key, None)
+
+    def catch_up(self, user_id: str) -> None:
+        """Work what this process has changed into the user's kept corpora now, where that is quick.
+
+        For quiet moments: else it is done when the user asks the next time.
+        """
+        for key in tuple(self._keys_of.get(user_id, ())):
+            self._caught_up(key)
 
     async def aclose(self) -> None:
         """Cancel loads under way and drop everything kept."""
@@ -224,6 +227,17 @@ class WorkingSet:
         if held is None or later is None or self._follow is None:
             return held
         return await self._follow.follow(key, held, later.changes, later.generation)
+
+    def _caught_up(self, key: CorpusKey) -> Corpus | None:
+        """Do as ``_up_to_date``, at once; None also where that takes long, or a load is under way."""
+        corpus = None if key in self._flights else self._kept.get(key)
+        later = self._later.get(key)
+        if corpus is None or later is None or self._follow is None:
+            return corpus
+        corpus = self._follow.at_once(key, corpus, later.changes, later.generation)
+        if corpus is not None:
+            self._keep(key, corpus)
+        return corpus
 
     def _land(self, task: "asyncio.Task[Corpus | None]") -> None:
         self._tasks.discard(task)

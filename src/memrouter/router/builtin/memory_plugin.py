@@ -49,7 +49,7 @@ class MemoryRecall:
         rewriter: Rewrites queries, in a time of its own; None searches for them as they are.
         store: Takes what a finished turn left to remember; must not wait.
         count: Takes the memories that an answer was given; must not wait.
-        asked: Told whose memories are about to be recalled; must not wait.
+        arrived: Told of every request, before anything else; must not wait.
         tracer: Makes the spans.
     """
 
@@ -66,7 +66,7 @@ class MemoryRecall:
         rewriter: QueryRewriter | None,
         store: Callable[[FinishedTurn], None],
         count: Callable[[Scope, Sequence[str]], None],
-        asked: Callable[[Scope], None] = lambda _: None,
+        arrived: Callable[[], None] = lambda: None,
         tracer: Tracer = NOT_TRACED,
     ) -> None:
         self._service = service
@@ -77,11 +77,12 @@ class MemoryRecall:
         self._rewriter = rewriter
         self._store = store
         self._count = count
-        self._asked = asked
+        self._arrived = arrived
         self._tracer = tracer
 
     async def before_upstream(self, turn: Turn) -> None:
         """Inject what is remembered, and note in ``turn.memory`` how memory took part."""
+        self._arrived()
         turn.begun_at = self._clock.now_ms()
         turn.memory = self._policies.refusal(turn) or self._policies.recall_off(turn) or self._ignored(turn)
         if turn.memory is not None:
@@ -91,7 +92,6 @@ class MemoryRecall:
             turn.memory = MemoryOutcome(MemoryStatus.MISSING, "no_identity")
             return
         begun = self._clock.monotonic()
-        self._asked(scope)
         try:
             if not await self._recalls(scope):
                 turn.memory = self._outcome(MemoryStatus.POLICY_BLOCKED, "user", begun)
