@@ -4,6 +4,7 @@ import argparse
 import random
 import re
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -18,7 +19,16 @@ from benchmarks import people
 from benchmarks.arguments import parameters, parser, positive
 from benchmarks.load.generator import Generator, echo_server, load_generator
 from benchmarks.report import Report, Sheet, rates
-from benchmarks.routers import Running, checked, counters, fill, litellm, memrouter, plain_settings
+from benchmarks.routers import (
+    Running,
+    check_all_stored,
+    checked,
+    counters,
+    fill,
+    litellm,
+    memrouter,
+    plain_settings,
+)
 from benchmarks.running import finish
 from benchmarks.sampling import Spread, quotient
 from benchmarks.usage import cpu_seconds, rss_bytes, settled
@@ -46,8 +56,9 @@ EXPLAINED = (
     f"Each user has {PER_USER} memories at first; half of the turns tell something new, half ask about it. Memory "
     "means recall before the answer and storing of the turn after it, as by default. *Recall only* stores nothing. "
     "*Hot cache hit*: recall only, on Valkey, each answer from the hot cache and none from the process itself. *Added* "
-    "is what is slower than direct, round by round."
+    "is what is slower than direct, round by round. *Answers/s* count the time until the last turn is stored, too."
 )
+STORING_ARMS = ("sqlite", "sqlite-2", "valkey")
 MEMORY_ARMS = ("sqlite", "sqlite-2", "sqlite-recall", "valkey", "hot")
 
 
@@ -164,7 +175,9 @@ async def measure_arms(
                     if name in lost:
                         continue
                     try:
-                        seen, cpu, rss = await asked(generator, arms[name], stream, clients, chosen.seconds)
+                        seen, cpu, rss = await asked(
+                            generator, arms[name], stream, clients, chosen.seconds, storing=name in STORING_ARMS
+                        )
                         run = runs[stream, clients, name] if number >= 0 else Run()
                         run.take(seen, cpu=cpu, rss=rss)
                     except (RuntimeError, OSError) as error:
@@ -176,13 +189,27 @@ async def measure_arms(
 
 
 async def asked(
-    generator: Generator, arm: Running, stream: bool, clients: int, seconds: float
+    generator: Generator, arm: Running, stream: bool, clients: int, seconds: float, *, storing: bool
 ) -> tuple[Any, float, float]:
-    """Return what the clients saw, the processor time that it took and the memory of the process after it."""
+    """Return what the clients saw, the processor time that it took and the memory of the process after it.
+
+    Args:
+        generator: Asks.
+        arm: Who is asked.
+        stream: Whether answers are streamed.
+        clients: How many at once.
+        seconds: How long.
+        storing: Whether turns are stored: the time counts until the last one is.
+    """
     before = cpu_seconds(arm.pid)
     seen = await generator.run(arm.port, clients=clients, seconds=seconds, stream=stream)
-    await settled(arm.pid)
-    return seen, cpu_seconds(arm.pid) - before, rss_bytes(arm.pid)
+    ended = time.perf_counter()
+    idle_since = await settled(arm.pid)
+    cpu, rss = cpu_seconds(arm.pid) - before, rss_bytes(arm.pid)
+    if storing:
+        seen["seconds"] += max(0.0, idle_since - ended)
+        await check_all_stored(arm.port)
+    return seen, cpu, rss
 
 
 def tell(runs: dict[tuple[bool, int, str], Run], chosen: argparse.Namespace, report: Report, console: Console) -> None:

@@ -145,6 +145,16 @@ async def fill(memory: MemorySettings, users: Sequence[int], per_user: int) -> N
         await store.aclose()
 
 
+async def check_all_stored(port: int) -> None:
+    """Make sure that a router has dropped no turns.
+
+    Raises:
+        RuntimeError: It has.
+    """
+    if (await counters(port)).get("memrouter_store_queue_dropped_total"):
+        raise RuntimeError("turns were dropped instead of stored")
+
+
 async def counters(port: int) -> dict[str, float]:
     """Return the router's metrics by name and labels."""
     async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as answer:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _UTIME, _STIME = 11, 12
 """Places in ``stat`` behind the name of the program."""
-QUIET_SECONDS = 0.1
-QUIET_SHARE = 0.1
+LOOK_SECONDS, QUIET_SECONDS = 0.01, 0.1
 
 
 def cpu_seconds(pid: int) -> float:
@@ -29,13 +29,22 @@ def rss_bytes(pid: int) -> int:
     )
 
 
-async def settled(pid: int, *, most_seconds: float = 10.0) -> None:
-    """Wait until a process is nearly idle, so that what it left for later does not slow what is measured next."""
-    for _ in range(round(most_seconds / QUIET_SECONDS)):
-        before = cpu_seconds(pid)
-        await asyncio.sleep(QUIET_SECONDS)
-        if cpu_seconds(pid) - before <= QUIET_SECONDS * QUIET_SHARE:
-            return
+async def settled(pid: int, *, most_seconds: float = 10.0) -> float:
+    """Wait until a process is idle, so that what it left for later does not slow what is measured next.
+
+    Returns:
+        Since when it has been idle, by ``time.perf_counter``; to some 20 ms.
+    """
+    begun = idle_since = time.perf_counter()
+    used = cpu_seconds(pid)
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        now, before = time.perf_counter(), used
+        used = cpu_seconds(pid)
+        if used > before:
+            idle_since = now
+        if now - idle_since >= QUIET_SECONDS or now - begun >= most_seconds:
+            return idle_since
 
 
 def _family(pid: int) -> Iterator[int]:

@@ -295,7 +295,7 @@ class Runtime:
             rewriter=query_rewriter(base, self._asked_for("rewrite"), self.tokens),
             store=after.turns.offer,
             count=after.accesses.note,
-            arrived=after.turns.put_off,
+            arrived=after.make_way,
             tracer=self.tracer,
         )
         self.pipeline = self._pipeline(embedder)

@@ -208,14 +208,15 @@ async def test_a_worker_does_not_inherit_the_context_of_a_request() -> None:
 
 async def test_jobs_that_wait_are_done_in_batches_and_no_more_of_them_at_once_than_there_are_workers() -> None:
     bench = Bench()
-    queue = bench.queue(workers=5, batch=3)
+    queue = bench.queue(workers=2, batch=3)
     for job in range(9):
         queue.offer(job)
-    await bench.begin(5)
-    assert bench.batches == [[0, 1, 2], [3, 4]]
+    await bench.begin(6)
+    assert bench.batches == [[0, 1, 2], [3, 4, 5]]
+    assert queue.depth == 3
     bench.gate.set()
     assert await queue.drain(5) == 0
-    assert bench.batches[2:] == [[5, 6, 7], [8]]
+    assert bench.batches[2:] == [[6, 7, 8]]
 
 
 async def test_jobs_wait_for_quiet_until_a_whole_batch_waits() -> None:
@@ -326,6 +327,54 @@ async def test_a_handler_that_raises_fails_every_job_of_its_batch() -> None:
         queue.offer(job)
     assert await queue.drain(5) == 0
     assert (queue.failed, len(errors)) == (2, 2)
+
+
+async def test_who_will_offer_more_waits_while_too_much_waits() -> None:
+    bench = Bench()
+    queue = bench.queue(capacity=8)
+    await queue.relief(60.0)  # at once
+    for job in range(4):
+        queue.offer(job)
+    await bench.begin(1)
+    waiting = asyncio.create_task(queue.relief(60.0))
+    await asyncio.sleep(0)
+    assert (queue.depth, waiting.done()) == (3, False)
+    bench.gate.set()
+    await waiting
+    assert queue.depth <= 2
+    assert await queue.drain(5) == 0
+
+
+async def test_nobody_waits_longer_than_said_for_relief() -> None:
+    bench = Bench()
+    queue = bench.queue(capacity=4)
+    for job in range(4):
+        queue.offer(job)
+    await bench.begin(1)
+    await queue.relief(0.001)
+    assert queue.depth == 3
+    bench.gate.set()
+    assert await queue.drain(5) == 0
+
+
+async def test_nobody_waits_for_what_waits_to_be_tried_again() -> None:
+    bench = Bench()
+    bench.failing = {0: [ConnectionError()]}
+    queue = JobQueue(
+        bench.handle, capacity=4, workers=1, on_drop=lambda _: None, on_error=lambda _: None,
+        retries=1, retry_delay=60.0, retry_on=(ConnectionError,),
+    )  # fmt: skip
+    for job in range(4):
+        queue.offer(job)
+    await bench.begin(1)
+    held_up = asyncio.create_task(queue.relief(60.0))
+    await asyncio.sleep(0)
+    assert not held_up.done()
+    bench.gate.set()
+    await held_up
+    await queue.relief(60.0)  # at once
+    assert queue.depth == 3
+    await queue.aclose()
 
 
 @pytest.mark.parametrize("close", [False, True])

@@ -198,8 +198,9 @@ async def test_a_backend_that_cannot_be_connected_to_is_passed_over_and_then_tri
     assert failovers.seen == [("m", "b0")]
 
 
-async def test_a_name_that_does_not_resolve_leads_to_the_next_backend() -> None:
-    async with ScriptedUpstream() as good, client("no-such-host.invalid:80", good.endpoint) as upstream:
+@pytest.mark.parametrize("name", ["no-such-host.invalid", "no..host", f"{'n' * 64}.invalid"])
+async def test_a_name_that_does_not_resolve_leads_to_the_next_backend(name: str) -> None:
+    async with ScriptedUpstream() as good, client(f"{name}:80", good.endpoint) as upstream:
         await ask(upstream)
 
 

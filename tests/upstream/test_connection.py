@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -107,7 +108,16 @@ def test_whatever_a_server_sends_ends_in_an_answer_or_in_an_error(noise: bytes) 
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("cut", [CHUNKED[:-3], CHUNKED[:-20], COUNTED[:-1], b"HTTP/1.1 200 OK\r\na"])
+@pytest.mark.parametrize(
+    "cut",
+    [
+        CHUNKED[:-3],
+        CHUNKED[:-20],
+        CHUNKED[:-20].replace(b"chunked", b"chunked "),
+        COUNTED[:-1],
+        b"HTTP/1.1 200 OK\r\na",
+    ],
+)
 async def test_an_answer_that_stops_short_is_broken_off(cut: bytes) -> None:
     async with connected(answers(cut)) as connection:
         with pytest.raises(ConnectionBroken, match="closed the connection"):
@@ -128,6 +138,11 @@ async def test_an_answer_that_has_no_body_ends_with_its_headers(status: int) -> 
         assert await ask(connection) == b""
         assert connection.reusable
         hold.set()
+
+
+async def test_what_belongs_to_no_answer_is_no_part_of_one() -> None:
+    async with connected(answers(b"HTTP/1.1 099 X\r\ncontent-length: 3\r\n\r\nxyz" + COUNTED)) as connection:
+        assert await ask(connection) == b"abcde"
 
 
 async def test_a_change_of_protocol_is_not_an_answer() -> None:
@@ -255,6 +270,24 @@ async def test_a_server_that_answers_before_it_has_the_whole_body_is_not_sent_th
         assert connection.status == 413
         assert await connection.read() == b""
         assert not connection.reusable
+
+
+async def test_what_a_server_did_not_take_of_a_request_does_not_come_before_the_next_one() -> None:
+    done = asyncio.Event()
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(COUNTED)
+        await done.wait()
+
+    body = bytes(PIECE_BYTES)
+    async with connected(play) as connection:
+        sender = connection._transport.get_extra_info("socket")
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        await connection.ask(request_head(b"POST / HTTP/1.1\r\nhost: h\r\n", {}, length=len(body)), body, silence=5)
+        assert await connection.read() == b"abcde"
+        assert not connection.reusable
+        done.set()
 
 
 @pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb", "a\rb", "a\0b"])

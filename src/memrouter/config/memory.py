@@ -154,8 +154,8 @@ class MemoryLimits(Section):
 
     store_queue: int = Field(default=1000, ge=1)
     """Most finished turns that wait to be stored; past it the oldest is dropped and counted."""
-    store_workers: int = Field(default=8, ge=1, le=64)
-    """Finished turns that are stored at the same time; SQLite writes those that wait together in one transaction."""
+    store_workers: int = Field(default=16, ge=1, le=64)
+    """Groups of finished turns that are stored at the same time; a group is what waited together, up to 32 turns."""
     scan_limit: int = Field(default=2000, ge=0)
     """Largest owner whose memories are ranked whole, by vectors and words with true statistics."""
     working_set_bytes: int = Field(default=64 * 1024 * 1024, ge=0)

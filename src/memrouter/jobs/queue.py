@@ -22,14 +22,15 @@ class JobQueue(Generic[T]):
     Args:
         handler: Does jobs together. What it raises counts as the failure of each of them and ends nothing else.
         capacity: Most jobs that wait, at least 1; those in work do not count.
-        workers: Most jobs in work at once, at least 1.
+        workers: Most batches in work at once, at least 1.
         on_drop: Told of each job that is lost without having been done; must not raise.
         on_error: Told of the exception of each failed job, after its last try; must not raise.
         retries: How many more times a job is tried that failed with one of ``retry_on``.
         retry_delay: Seconds before the first retry; twice as long before each further one. Its place among
             ``workers`` waits along.
         retry_on: The exceptions after which a job is tried again.
-        batch: Most jobs that are done together, at least 1.
+        batch: Most jobs that are done together, at least 1. The more wait, the more are done together, so that work
+            keeps up with offers in a busy event loop.
         quiet: Jobs begin when none has been offered, nor put off, for so many seconds, or a whole batch waits; 0 for at
             once.
         patience: Most seconds that a job waits for that where there is a place for it.
@@ -68,6 +69,9 @@ class JobQueue(Generic[T]):
         self._patience = patience
         self._waiting: deque[T] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._batches = 0
+        self._trying_again = 0
+        self._relieved = asyncio.Event()
         self._in_work = 0
         self._called = False
         self._timer: asyncio.TimerHandle | None = None
@@ -107,6 +111,18 @@ class JobQueue(Generic[T]):
         """Begin what waits for quiet, if there is a place for it."""
         self._rest()
         self._hire()
+
+    async def relief(self, seconds: float) -> None:
+        """Wait while more than a quarter of the capacity waits, so that work keeps up with those who will offer more.
+
+        Nobody waits longer than ``seconds``, nor for jobs that wait to be tried again: then work is not what is slow.
+        """
+        if not self._is_crowded or self._closed:
+            return
+        self._relieved.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._relieved.wait()
 
     async def drain(self, deadline_seconds: float) -> int:
         """Wait until no job is left, or the deadline is over; return how many are left undone.
@@ -148,7 +164,7 @@ class JobQueue(Generic[T]):
 
     def _hire(self) -> None:
         """Call a worker for what waits, unless one was called that has not begun: it calls the next one."""
-        if self._waiting and not self._called and self._in_work < self._workers:
+        if self._waiting and not self._called and self._batches < self._workers:
             self._called = True
             # An empty context: a worker serves many requests and must not carry the request id of one of them.
             task = asyncio.get_running_loop().create_task(self._work(), context=contextvars.Context())
@@ -158,23 +174,41 @@ class JobQueue(Generic[T]):
     async def _work(self) -> None:
         """Do a batch of jobs until each is done, failed or dropped."""
         self._called = False
-        size = min(self._batch, self._workers - self._in_work, len(self._waiting))
-        left = [self._waiting.popleft() for _ in range(size)]
-        self._in_work += size
+        left = [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
+        if not left:
+            return
+        self._batches += 1
+        self._in_work += len(left)
         self._hire()
         try:
             for attempt in range(self._retries + 1):
                 left = await self._try(left, last=attempt == self._retries)
-                self._go_on()
                 if not left:
                     return
-                await asyncio.sleep(self._retry_delay * 2**attempt)
+                self._trying_again += 1
+                self._relieve()
+                try:
+                    await asyncio.sleep(self._retry_delay * 2**attempt)
+                finally:
+                    self._trying_again -= 1
         except asyncio.CancelledError:
             self._in_work -= len(left)
             for job in left:
                 self._drop(job)
-            self._go_on()
             raise
+        finally:
+            self._batches -= 1
+            self._go_on()
+            self._relieve()
+
+    @property
+    def _is_crowded(self) -> bool:
+        return len(self._waiting) > self._capacity // 4 and not self._trying_again
+
+    def _relieve(self) -> None:
+        """Let those go on who wait for relief, if there is some."""
+        if not self._is_crowded:
+            self._relieved.set()
 
     def _go_on(self) -> None:
         """Call a worker for what waits for a place alone."""

@@ -282,7 +282,7 @@ class HttpUpstream:
         except TimeoutError as error:
             why = f"it does not answer, or all {self._most_connections} connections to it are in use"
             raise UpstreamUnreachable(f"{backend} gave no connection in {self._connect_timeout:g} s: {why}") from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter of a name that cannot be looked up
             raise UpstreamUnreachable(f"{backend} cannot be connected to: {_reason(error)}") from error
 
 

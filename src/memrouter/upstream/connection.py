@@ -235,8 +235,9 @@ class Connection(asyncio.Protocol):
             self._keeps = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Note a header, or a trailer, which nobody reads."""
-        self._fields.append((name, value))
+        """Note a header; nobody reads trailers."""
+        if not self.status:
+            self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Note the head of an answer; those that announce another one are passed over."""
@@ -248,7 +249,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Note bytes of the body."""
-        if not self.complete:
+        if self.status and not self.complete:
             self._body.append(body)
             self._body_bytes += len(body)
 
@@ -259,11 +260,12 @@ class Connection(asyncio.Protocol):
 
     def _end(self, *, keeps: bool) -> None:
         self.complete, self.used = True, True
-        self._keeps = self._keeps and keeps
+        # What a server did not take of a request would stand in front of the next one.
+        self._keeps = self._keeps and keeps and not self._transport.get_write_buffer_size()
         self._stop_clock()
 
 
 def _is_length(name: bytes, value: bytes) -> bool:
     """Return whether a header tells where the body ends."""
-    name = name.lower()
-    return name == b"content-length" or (name == b"transfer-encoding" and value.lower().endswith(b"chunked"))
+    name, value = name.lower(), value.lower().rstrip(b" ")  # blanks behind a value are part of it here
+    return name == b"content-length" or (name == b"transfer-encoding" and value.endswith(b"chunked"))

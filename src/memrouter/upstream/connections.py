@@ -11,7 +11,7 @@ import aiohappyeyeballs
 from memrouter.upstream.connection import Connection
 
 KEPT_SECONDS: Final = 15.0
-"""How long an idle connection is kept: less than servers keep theirs."""
+"""How long an idle connection is kept, if the server does not close it sooner."""
 _NEXT_ADDRESS_SECONDS: Final = 0.25
 """After which the next address of a name is tried beside the one that does not answer (RFC 8305)."""
 
@@ -100,13 +100,14 @@ class Connections:
 
     async def _opened(self) -> Connection:
         loop = asyncio.get_running_loop()
-        addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        # Without AI_ADDRCONFIG, which refuses [::1] where a machine has no other address of IPv6.
+        addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         connected = await aiohappyeyeballs.start_connection(
             addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1, loop=loop
         )
         with contextlib.ExitStack() as undo:
             undo.callback(connected.close)
-            name = self._host if self._tls is not None else None
+            name = self._host.rstrip(".") if self._tls is not None else None  # certificates name no root
             _, connection = await loop.create_connection(
                 Connection, sock=connected, ssl=self._tls, server_hostname=name
             )
@@ -116,8 +117,10 @@ class Connections:
     def _close_old(self) -> None:
         loop = asyncio.get_running_loop()
         earliest = loop.time() - KEPT_SECONDS
-        old = [each for each in self._idle if not each.reusable or each.idle_since <= earliest]
-        self._idle = [each for each in self._idle if each not in old]
-        for connection in old:
-            connection.close()
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            if connection.reusable and connection.idle_since > earliest:
+                self._idle.append(connection)
+            else:
+                connection.close()
         self._sweep = loop.call_later(KEPT_SECONDS, self._close_old) if self._idle else None

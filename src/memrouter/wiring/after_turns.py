@@ -23,13 +23,16 @@ logger = logging.getLogger(__name__)
 
 STORE_RETRIES: Final = 5
 RETRY_DELAY_SECONDS: Final = 0.5
-MOST_TOGETHER: Final = 8
-"""Most turns that are stored together: some 8 ms of work in all, of which the event loop does 2 ms at a time."""
+MOST_TOGETHER: Final = 32
+"""Most turns that are stored together: some 30 ms of work in all, of which the event loop does 4 ms at a time. So many
+wait only where the loop is busy all the time; fewer would be stored more slowly than others end."""
 QUIET_SECONDS: Final = 0.005
 """How long no question may have come, and no turn ended, before those that wait are stored: a client that asks again at
 once, as programs do, has its memories, and the model the question, by then."""
-PATIENCE_SECONDS: Final = 0.025
+PATIENCE_SECONDS: Final = 0.1
 """Most time that a turn waits for that, where clients ask without a pause."""
+RELIEF_SECONDS: Final = 0.05
+"""Most time that a question waits while turns are stored more slowly than others end."""
 ACCESS_SECONDS: Final = 1.0
 MAX_ACCESSES: Final = 100_000
 LEAST_DRAIN_SECONDS: Final = 1.0
@@ -71,6 +74,11 @@ class AfterTurns:
         self.accesses = _tally(self.writer)
         base.closing.push_async_callback(self._drain)
 
+    async def make_way(self) -> None:
+        """Have storing wait for a question that has come; where too many turns wait, have the question wait instead."""
+        self.turns.put_off()
+        await self.turns.relief(RELIEF_SECONDS)
+
     def _queue(self, memory: MemoryService | None, writer: TurnWriter | None) -> JobQueue[FinishedTurn]:
         limits = self._base.settings.memory.limits
 
@@ -79,6 +87,8 @@ class AfterTurns:
                 return [None for _ in turns]
             failures = await writer.store_all(turns)
             for user_id in {turn.scope.user_id for turn in turns}:
+                if self.turns.depth:
+                    break  # there is more to store
                 memory.catch_up(user_id)
                 await asyncio.sleep(0)  # what has come meanwhile goes first
             return failures
@@ -92,7 +102,7 @@ class AfterTurns:
             retries=STORE_RETRIES,
             retry_delay=RETRY_DELAY_SECONDS,
             retry_on=(StoreUnavailable, EmbeddingError),
-            batch=min(MOST_TOGETHER, limits.store_workers),
+            batch=MOST_TOGETHER,
             quiet=QUIET_SECONDS,
             patience=PATIENCE_SECONDS,
         )

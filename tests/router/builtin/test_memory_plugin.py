@@ -74,11 +74,17 @@ async def open_desk(
     max_seconds: float = 5,
     embedder: Embedder | None = None,
     searched: Callable[[MemoryStore], MemoryStore] = lambda store: store,
+    waits_ms: int = 0,
     **memory: Any,
 ) -> AsyncIterator[Desk]:
     decision = {"name": "own", "plugins": [{"type": "memory", "configuration": route or {}}]}
     settings = Settings.model_validate({"routing": {"decisions": [decision]}, "global": {"stores": {"memory": memory}}})
     clock, finished, arrived = ManualClock(), list[FinishedTurn](), list[None]()
+
+    async def arrive() -> None:
+        arrived.append(None)
+        clock.ms += waits_ms
+
     store = await SqliteStore.open(
         SqliteSettings(path=str(folder / "m.db"), synchronous="normal"), dimension=64, embedding_model="hash-64"
     )
@@ -109,7 +115,7 @@ async def open_desk(
         rewriter=None,
         store=finished.append,
         count=lambda scope, ids: None,
-        arrived=lambda: arrived.append(None),
+        arrived=arrive,
     )
     await service.remember(Scope("anna"), [MemoryDraft("My canary is called Figaro.")])
     try:
@@ -165,17 +171,19 @@ async def test_tool_output_is_handed_over_only_where_the_route_says_so(tmp_path:
         assert [(draft.trust, draft.content) for draft in with_tools.drafts[1:]] == [(Trust.TOOL, "bird: Figaro")]
 
 
-async def test_a_finished_turn_knows_when_its_request_came(tmp_path: Path) -> None:
-    async with open_desk(tmp_path) as desk:
+async def test_a_finished_turn_knows_when_its_request_came_and_not_when_it_was_let_in(tmp_path: Path) -> None:
+    async with open_desk(tmp_path, waits_ms=50) as desk:
         turn = await desk.chat()
         assert [finished.begun_at for finished in desk.finished] == [turn.begun_at]
         assert turn.begun_at == ManualClock().ms
 
 
-async def test_every_request_is_told_of_as_it_arrives(tmp_path: Path) -> None:
+async def test_requests_of_users_are_told_of_as_they_arrive(tmp_path: Path) -> None:
     async with open_desk(tmp_path) as desk:
         await desk.plugin.before_upstream(chat_turn(QUESTION, identity=Identity("anna")))
-        await desk.plugin.before_upstream(chat_turn({"role": "user", "content": "hi"}))
+        await desk.plugin.before_upstream(chat_turn({"role": "user", "content": "hi"}, identity=Identity("anna")))
+        assert len(desk.arrived) == 2
+        await desk.plugin.before_upstream(chat_turn(QUESTION))
         assert len(desk.arrived) == 2
 
 

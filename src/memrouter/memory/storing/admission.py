@@ -20,6 +20,8 @@ from memrouter.models.memory import DEFAULT_PROJECT, MemoryRecord, Scope, Source
 DAY_MS: Final = 86_400_000
 INLINE_CHARS: Final = 8_000
 """Texts up to this size together are screened in the event loop."""
+PASSED_AT_ONCE: Final = 16
+"""Of several writes, so many are screened before requests have their turn: some 4 ms where they are short."""
 
 ANSWER: Final = "answer"
 """Kind, among what is taken out of texts, of an answer that would have put its turn into quarantine."""
@@ -96,7 +98,7 @@ class Admission:
         """Do as ``admit`` for drafts of several owners, with one call of the embedder; raises for all of them."""
         passed: list[_Passed] = []
         for _, drafts in asked:
-            if passed:
+            if passed and len(passed) % PASSED_AT_ONCE == 0:
                 await asyncio.sleep(0)  # screening is work, and requests must not wait for all of it
             passed.append(await self._passed(drafts, now=now))
         texts = [cut_to_bytes(screened.content) for one in passed for screened, _ in one.screened.values()]

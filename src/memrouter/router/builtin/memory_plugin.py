@@ -5,7 +5,7 @@ The one place where store and embedder errors end: they are counted and noted, a
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -49,7 +49,7 @@ class MemoryRecall:
         rewriter: Rewrites queries, in a time of its own; None searches for them as they are.
         store: Takes what a finished turn left to remember; must not wait.
         count: Takes the memories that an answer was given; must not wait.
-        arrived: Told of every request, before anything else; must not wait.
+        arrived: Told of every request whose turn may be stored, which waits for it; None: nobody is.
         tracer: Makes the spans.
     """
 
@@ -66,7 +66,7 @@ class MemoryRecall:
         rewriter: QueryRewriter | None,
         store: Callable[[FinishedTurn], None],
         count: Callable[[Scope, Sequence[str]], None],
-        arrived: Callable[[], None] = lambda: None,
+        arrived: Callable[[], Awaitable[None]] | None = None,
         tracer: Tracer = NOT_TRACED,
     ) -> None:
         self._service = service
@@ -82,12 +82,16 @@ class MemoryRecall:
 
     async def before_upstream(self, turn: Turn) -> None:
         """Inject what is remembered, and note in ``turn.memory`` how memory took part."""
-        self._arrived()
-        turn.begun_at = self._clock.now_ms()
-        turn.memory = self._policies.refusal(turn) or self._policies.recall_off(turn) or self._ignored(turn)
+        turn.begun_at = self._clock.now_ms()  # before any wait: what is deleted from now on stays deleted
+        turn.memory = self._policies.refusal(turn)
         if turn.memory is not None:
             return
         scope = turn.identity.scope
+        if scope is not None and self._arrived is not None:
+            await self._arrived()
+        turn.memory = self._policies.recall_off(turn) or self._ignored(turn)
+        if turn.memory is not None:
+            return
         if scope is None:
             turn.memory = MemoryOutcome(MemoryStatus.MISSING, "no_identity")
             return

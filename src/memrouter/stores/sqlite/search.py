@@ -14,7 +14,8 @@ from memrouter.stores.sqlite.reads import count, owner_row, select
 from memrouter.stores.sqlite.rows import NEWEST_FIRST, Row, to_records
 from memrouter.stores.vectors import to_bytes, vector_scores
 
-# All in one row: read one by one, each would give up the interpreter and wait for it again.
+# All in one row: read one by one, each would give up the interpreter and wait for it again. SQLite takes the vectors
+# for text of the database's own encoding, and so leaves their bytes as they are.
 _PIECE = """
 SELECT CAST(group_concat(embedding, '') AS BLOB), json_group_array(key) FROM (
     SELECT m.embedding, m.key FROM memories AS m WHERE {condition} ORDER BY m.created_at DESC, m.id DESC LIMIT ?)

@@ -20,6 +20,8 @@ Job = Callable[[sqlite3.Connection], T]
 
 _MAX_BATCH = 128
 """Most jobs that share a transaction, and so one commit."""
+_TOLD_AT_ONCE = 16
+"""Most callers that are told in one round of the event loop."""
 
 
 class _Asked(Generic[T]):
@@ -199,8 +201,9 @@ def _tell(batch: Sequence[_Asked[Any]]) -> None:
 
 
 def _settle(batch: deque[_Asked[Any]]) -> None:
-    """Tell one caller at a time, so that others get their turn between what callers do."""
-    asked = batch.popleft()
-    asked.settle()
+    """Tell a few callers at a time, so that others get their turn between what callers do."""
+    for _ in range(min(len(batch), _TOLD_AT_ONCE)):
+        asked = batch.popleft()
+        asked.settle()
     if batch:
         asked.loop.call_soon(_settle, batch)
