@@ -55,14 +55,18 @@ class Search:
             return Candidates(records=None, scores=None, complete=False, generation=generation)
         if size > query.scan_limit * WHOLE_FACTOR:
             return await self._best(scope, query, generation)
-        state = await self._reader.whole(scope.user_id, more=EVERYTHING)
-        return await asyncio.to_thread(self._of_all, covered(state, scope), query, state.generation)
+        return await self._all(scope, query)
 
     async def _outline(self, scope: Scope, query: StoreQuery) -> tuple[int, int]:
         """Return an owner's generation and about how many visible memories the scope has."""
         if not query.scan_limit:
             return await self._reader.generation(scope.user_id), 1
         return await asyncio.gather(self._reader.generation(scope.user_id), self._reader.size(scope, query.now))
+
+    async def _all(self, scope: Scope, query: StoreQuery) -> Candidates:
+        """Return the answer from one state of everything that a scope has."""
+        state = await self._reader.whole(scope.user_id, more=EVERYTHING)
+        return await asyncio.to_thread(self._of_all, covered(state, scope), query, state.generation)
 
     def _of_all(self, records: Sequence[MemoryRecord], query: StoreQuery, generation: int) -> Candidates:
         """Return the answer from everything that a scope has."""
@@ -73,16 +77,18 @@ class Search:
         return candidates(wanted, query.vector, complete=complete, generation=generation)
 
     async def _best(self, scope: Scope, query: StoreQuery, generation: int) -> Candidates:
-        """Return the answer for an owner that is too large to be read whole."""
-        for left in reversed(range(LOOKS)):
+        """Return the answer for an owner that is too large to be read whole, unless it changes without a pause."""
+        for _ in range(LOOKS):
             # What is written meanwhile makes the answer newer than its generation says, never older.
             generation, wordy = await self._wordy_ids(scope, query, generation)
             near = await self._near_ids(scope, query)
             state = await self._reader.some(scope.user_id, [*near, *wordy])
             now_at = state.generation or await self._reader.generation(scope.user_id)  # 0: no id was asked for
-            if not left or now_at in (generation, 0):  # 0: nobody but a Go router wrote
+            if now_at in (generation, 0):  # 0: nobody but a Go router wrote
                 break
-            generation = now_at  # the answer is to show one state
+            generation = now_at
+        else:
+            return await self._all(scope, query)  # the answer is to show one state
         found = by_id(_visible(covered(state, scope), query))
         best = _nearest([found[memory_id] for memory_id in near if memory_id in found], query)
         chosen = [*best, *(found[memory_id] for memory_id in wordy if memory_id in found)]
