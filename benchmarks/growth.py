@@ -26,7 +26,7 @@ from benchmarks.sampling import Spread
 from benchmarks.usage import cpu_seconds, rss_bytes
 from memrouter.demo.processes import free_port
 
-PER_USER, TURNS_EACH = 100, 200
+PER_USER, TURNS_EACH = 100, 5
 RATE = 200.0
 PARTS = 5
 """Into how many parts of equal length a soak is cut for its slope and spread."""

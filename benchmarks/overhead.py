@@ -311,10 +311,12 @@ def main() -> None:
     )  # fmt: skip
     arguments.add_argument("--seconds", type=float, help="of each round; by default 0.3, with --full 3")
     arguments.add_argument("--users", type=positive, default=100, help="who take turns in asking")
-    arguments.add_argument("--arms", nargs="*", choices=list(ARMS), default=list(ARMS), help="what to measure")
+    arguments.add_argument("--arms", nargs="*", choices=list(ARMS), help="what to measure; two workers only if named")
     chosen = arguments.parse_args()
     if chosen.stream_clients is None:
         chosen.stream_clients = chosen.clients if chosen.full else [1, 64]
+    if chosen.arms is None:
+        chosen.arms = [name for name in ARMS if name != "sqlite-2"]
     chosen.seconds = chosen.seconds or (3.0 if chosen.full else 0.3)
     finish(run, chosen, width=200)
 

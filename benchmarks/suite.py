@@ -14,6 +14,8 @@ from benchmarks.circumstances import ROOT
 
 ORDER = ("startup", "embedding", "overhead", "retrieval", "writes", "growth")
 """In the order in which they run: growth tells of what retrieval has measured."""
+FEW_ROUNDS = 3
+"""Rounds of a quick run in which servers start: each takes several seconds."""
 WITH_STORES = ("startup", "retrieval", "writes", "growth")
 WITH_PEERS = ("startup", "overhead", "retrieval", "writes")
 
@@ -21,7 +23,8 @@ WITH_PEERS = ("startup", "overhead", "retrieval", "writes")
 def command(question: str, chosen: argparse.Namespace) -> Sequence[str]:
     """Return the command that answers a question."""
     words = [sys.executable, "-m", f"benchmarks.{question}", "--full" if chosen.full else "--quick"]
-    words += ["--rounds", str(chosen.rounds), "--output", str(chosen.output)]
+    rounds = chosen.rounds if chosen.full or question != "startup" else min(chosen.rounds, FEW_ROUNDS)
+    words += ["--rounds", str(rounds), "--output", str(chosen.output)]
     if question in WITH_STORES:
         words += ["--stores", *chosen.stores]
     if question in WITH_PEERS and not chosen.peers:

@@ -70,7 +70,7 @@ def speed(folder: Path) -> str:
     rows = [
         Row("added to an answer, 1 client", "whole.{}.1.added_p50_ms", "ms"),
         Row("added to the first token, 1 client", "streamed.{}.1.added_first_token_ms", "ms"),
-        Row("answers a second, 64 clients", "whole.{}.64.rate", "/s", 0),
+        Row("answers a second, 64 clients, until all turns are stored", "whole.{}.64.rate", "/s", 0),
         Row("start to ready", "{}.ready_s", "s"),
         Row("memory at rest", "{}.rss_mb", "MB", 0),
     ]
