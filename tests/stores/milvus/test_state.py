@@ -140,6 +140,20 @@ def test_a_change_of_which_a_part_is_missing_is_torn() -> None:
     assert state([rows[0], told]).torn
     assert state([told]).torn
     assert state(rows).torn
+    assert [state(seen).ahead for seen in (rows, [rows[0]], [told], [rows[0], told])] == [True, True, False, False]
+
+
+def test_of_two_changes_at_once_one_may_be_seen_before_it_is_told_of() -> None:
+    first, second, next_one = 1 << 20 | 5, 1 << 20 | 9, 2 << 20 | 1
+    rows = [entity(MAKE.make(), version=1, change=change) for change in (first, second)]
+    both_told = [said(GENERATION, [number, 1], str(number)) for number in (first, second)]
+    assert not state([*rows, *both_told]).torn
+    for told in both_told:
+        assert state([*rows, told]).torn
+    later = [entity(MAKE.make(), version=1, change=next_one), said(GENERATION, [next_one, 1, first, second], "3")]
+    assert not state([*rows, *later]).torn
+    last = [entity(MAKE.make(), version=1, change=3 << 20), said(GENERATION, [3 << 20, 1, next_one], "4")]
+    assert not state([*rows, later[0], *last]).torn  # what told of the first two is gone
 
 
 def test_counts_are_those_of_the_memory_that_stands_and_the_greater_of_two() -> None:

@@ -84,7 +84,7 @@ class Search:
             near = await self._near_ids(scope, query)
             state = await self._reader.some(scope.user_id, [*near, *wordy])
             now_at = state.generation or await self._reader.generation(scope.user_id)  # 0: no id was asked for
-            if now_at in (generation, 0):  # 0: nobody but a Go router wrote
+            if now_at in (generation, 0) and not state.ahead:  # 0: nobody but a Go router wrote
                 break
             generation = now_at
         else:

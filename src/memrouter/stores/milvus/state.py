@@ -111,10 +111,18 @@ class OwnerState:
     @property
     def torn(self) -> bool:
         """Return whether a change is only half there: a server may show one partition before another."""
-        newest = max(self.sizes, default=0)
-        return any(self.changes[change] != size for change, size in self.sizes.items()) or any(
-            change > newest for change in self.changes
-        )
+        return self.ahead or any(self.changes[change] != size for change, size in self.sizes.items())
+
+    @property
+    def ahead(self) -> bool:
+        """Return whether something is seen of a change that the generation does not tell of yet.
+
+        What told of an old change may have been removed; then a change that stands has a greater number, but for the
+        low bits, than that one, and so has every change that nobody knows of it.
+        """
+        oldest = min(self.sizes, default=1) >> RANDOM_BITS
+        untold = self.changes.keys() - self.sizes.keys() - self.known
+        return any(change and change >> RANDOM_BITS >= oldest for change in untold)
 
     def record(self, held: Held) -> MemoryRecord:
         """Return a memory with its access counts: those that stand apart, or its own where they are the greater."""
