@@ -48,7 +48,7 @@ docs: install ## Build these documents as a site under site/, and check every li
 docs-serve: install ## Show the documents on 127.0.0.1:8008, anew with every change
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8008 $(ARGS)
 
-bench: install ## Measure everything in short rounds, beside raw commands and peers (under 10 minutes)
+bench: install ## Measure everything in short rounds, beside raw commands and peers (about 10 minutes)
 	$(BIN)/python -m benchmarks.suite --quick $(ARGS)
 
 bench-full: install ## Measure everything at all sizes, with a soak of 30 minutes (hours)

@@ -31,7 +31,7 @@ make bench
 make bench-page
 ```
 
-`make bench` takes under 10 minutes on 2 cores. `make bench-full` has all sizes, longer rounds and a soak of 30 minutes,
+`make bench` takes about 10 minutes on 2 cores. `make bench-full` has all sizes, longer rounds and a soak of 30 minutes,
 and takes some hours. `make bench ARGS="--only retrieval --rounds 9"` measures one question again; each is a program of
 its own, such as `python -m benchmarks.retrieval --help`. Where `MEMROUTER_TEST_VALKEY_URL` or
 `MEMROUTER_TEST_MILVUS_URI` names a server, retrieval, writes and soak are measured there. Without `make bench-peers`,
