@@ -134,7 +134,6 @@ async def open_arms(
             if name in MEMORY_ARMS:
                 await fill(checked(configuration).memory, range(users), PER_USER)
             workers = TWO if name == "sqlite-2" else 1
-            workers = TWO if name == "sqlite-2" else 1
             arms[name] = await stack.enter_async_context(memrouter(folder, configuration, name=name, workers=workers))
     return arms
 
