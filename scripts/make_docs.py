@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from memrouter.config.base import Section
+from memrouter.config.field_texts import field_texts
 from memrouter.config.settings import Settings
 from memrouter.config.shape import Shape
 from memrouter.observability.metrics import Metrics
@@ -168,7 +169,7 @@ def _with_part(text: str, name: str, part: str) -> str:
 
 def _sections(section: type[Section], shape: Shape, path: str) -> Iterator[tuple[type[Section], str, list[str]]]:
     """Yield every section from here down with its dotted path and the rows of its own keys."""
-    rows, below = [], []
+    rows, below, texts = [], [], field_texts(section)
     for name, field in section.model_fields.items():
         key = field.alias or name
         here = _under(path, key)
@@ -178,15 +179,16 @@ def _sections(section: type[Section], shape: Shape, path: str) -> Iterator[tuple
         if own is None or item is None:
             raise KeyError(here)
         if child is section:
-            rows.append(_row(here, field, f"a list of mappings like this one (`{path}`)"))
+            rows.append(_row(here, field, f"a list of mappings like this one (`{path}`)", texts.get(name, "")))
         elif child is not None:
             below += list(_sections(child, item, f"{here}[]" if _is_list(field) else here))
         elif _models(field.annotation):
             names = " | ".join(item.tags)
-            rows.append(_row(here, field, f"a list of mappings with `type` ({names}) and `configuration`"))
+            allowed = f"a list of mappings with `type` ({names}) and `configuration`"
+            rows.append(_row(here, field, allowed, texts.get(name, "")))
             below += [found for model in _models(field.annotation) for found in _variant(model, item, here)]
         else:
-            rows.append(_row(here, field, own.describe()))
+            rows.append(_row(here, field, own.describe(), texts.get(name, "")))
     if rows or section.foreign_keys:
         yield section, path, rows
     yield from below
@@ -212,9 +214,9 @@ def _page_section(section: type[Section], paths: list[str], rows: list[str]) -> 
     return "\n".join(lines)
 
 
-def _row(path: str, field: FieldInfo, allowed: str) -> str:
+def _row(path: str, field: FieldInfo, allowed: str, text: str) -> str:
     key = path.rpartition(".")[2]
-    meaning = MEANINGS.get(path) or _sentence(field.description or "")
+    meaning = MEANINGS.get(path) or _sentence(field.description or text)
     if field.annotation is SecretStr:
         meaning = f"{meaning} Secret; or a file with it: `{key}_file`.".strip()
     allowed = re.sub(r"a string that matches .*", f"text that a header's {key} may have", allowed)

@@ -1,4 +1,6 @@
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 from memrouter.api.app import create_app
@@ -26,3 +28,11 @@ async def test_idle_connections_outlive_those_of_proxies(tmp_path: Path) -> None
         assert _uvicorn_config(runtime, app).timeout_keep_alive > LONGEST_IDLE
     finally:
         await runtime.aclose()
+
+
+def test_a_router_loads_no_http_client_that_only_some_settings_need() -> None:
+    program = (
+        "import sys; import memrouter.cli.listening, memrouter.inspector.mount; "
+        "held = {'aiohttp', 'requests'} & set(sys.modules); assert not held, held"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

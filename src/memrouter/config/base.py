@@ -17,9 +17,7 @@ class Section(BaseModel):
             accepted and listed in one warning.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
     foreign_keys: ClassVar[frozenset[str]] = frozenset()
 
 

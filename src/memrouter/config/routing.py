@@ -1,6 +1,6 @@
 """``routing``: signals, and the decisions made from them."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -283,6 +283,7 @@ class HeaderMutationPlugin(PluginSettings):
     configuration: HeaderMutationSettings = HeaderMutationSettings()
 
 
+P = TypeVar("P", bound=PluginSettings)
 Plugin = Annotated[MemoryPlugin | SystemPromptPlugin | HeaderMutationPlugin, Field(discriminator="type")]
 
 
@@ -309,6 +310,10 @@ class DecisionSettings(Section):
     rules: RuleNode = RuleNode()
     modelRefs: tuple[ModelRef, ...] = ()  # noqa: N815 - the name in the file format
     plugins: tuple[Plugin, ...] = ()
+
+    def plugin(self, kind: type[P]) -> P | None:
+        """Return the plugin of a kind, the last one if there are several; None without one."""
+        return next((plugin for plugin in reversed(self.plugins) if isinstance(plugin, kind)), None)
 
 
 class RoutingSettings(Section):

@@ -7,6 +7,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from memrouter.config.base import parse_seconds
+from memrouter.config.field_texts import field_texts
 from memrouter.config.routing import FOREIGN_PLUGINS, parse_token_count
 from memrouter.config.settings import Settings
 
@@ -33,8 +34,13 @@ PARSED: dict[object, JsonSchemaValue] = {
 
 def settings_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a configuration file."""
-    schema = Settings.model_json_schema(schema_generator=_FileSchema)
+    schema = Settings.model_json_schema(schema_generator=_DescribedSchema)
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": "memrouter configuration"}
+
+
+def bare_schema() -> dict[str, Any]:
+    """Return the same without defaults and descriptions, which take most of the time."""
+    return Settings.model_json_schema(schema_generator=_FileSchema)
 
 
 class _FileSchema(GenerateJsonSchema):
@@ -57,10 +63,7 @@ class _FileSchema(GenerateJsonSchema):
         return result
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        result = super().default_schema(schema)
-        if isinstance(result.get("default"), dict):
-            result.pop("default")
-        return result
+        return self.generate_inner(schema["schema"])
 
     def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
         return {"anyOf": [super().int_schema(schema), SUBSTITUTED]}
@@ -85,3 +88,20 @@ class _FileSchema(GenerateJsonSchema):
             "required": ["type"],
         }
         return {**result, "oneOf": [*result["oneOf"], foreign]}
+
+
+class _DescribedSchema(_FileSchema):
+    """Says for people what the fields mean and what they are by default."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        result = super().model_schema(schema)
+        for name, text in field_texts(schema["cls"]).items():
+            key = schema["cls"].model_fields[name].alias or name
+            result["properties"][key].setdefault("description", text)
+        return result
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        result = GenerateJsonSchema.default_schema(self, schema)
+        if isinstance(result.get("default"), dict):
+            result.pop("default")
+        return result

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from memrouter.config.paths import KeyPath
-from memrouter.config.schema import FOREIGN, PARSED, SUBSTITUTED, settings_schema
+from memrouter.config.schema import FOREIGN, PARSED, SUBSTITUTED, bare_schema
 
 _REF = "#/$defs/"
 _COUNTABLE = {"integer": "an integer", "number": "a number"}
@@ -27,7 +27,7 @@ class Shape:
     @cache
     def of_settings(cls) -> "Shape":
         """Return the shape of a whole file; the same object every time, since building it is slow."""
-        schema = settings_schema()
+        schema = bare_schema()
         return cls(schema, schema["$defs"])
 
     @property

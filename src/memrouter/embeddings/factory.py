@@ -13,7 +13,6 @@ from memrouter.embeddings.base import Embedder
 from memrouter.embeddings.cached import CachedEmbedder
 from memrouter.embeddings.fastembed import load_fastembed
 from memrouter.embeddings.hashing import HashEmbedder
-from memrouter.embeddings.openai import OpenAIEmbedder
 from memrouter.embeddings.padded import PaddedEmbedder
 from memrouter.embeddings.sentence_transformers import load_sentence_transformers
 from memrouter.embeddings.wordllama import WordLlamaEmbedder
@@ -73,6 +72,8 @@ async def _open(settings: MemorySettings, env: Mapping[str, str], tokenizer: Tok
         case "wordllama":
             return await asyncio.to_thread(WordLlamaEmbedder.load, tokenizer)
         case "openai":
+            from memrouter.embeddings.openai import OpenAIEmbedder  # its HTTP client takes a tenth of the start
+
             endpoint = settings.embedding_endpoint
             _check_url(endpoint.base_url)
             key = resolve_api_key(
