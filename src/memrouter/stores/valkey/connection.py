@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from memrouter.config.memory import ValkeySettings
 from memrouter.errors import InvalidRequest, MissingExtra, StoreUnavailable
 from memrouter.stores.valkey.errors import ServerRefused, refused
+from memrouter.stores.valkey.glance import Glance, NotSeen
 from memrouter.stores.valkey.scripts import Arg as Arg
 from memrouter.stores.valkey.scripts import LuaScript, ScriptCall
 
@@ -56,6 +57,7 @@ class Connection:
         self._many_nodes = isinstance(client, glide.GlideClusterClient)
         self._batch = glide.ClusterBatch if self._many_nodes else glide.Batch
         self._timeout = settings.timeout
+        self._glance = None if settings.cluster or settings.tls_enabled else Glance(settings)
         self._closed = False
 
     @classmethod
@@ -97,6 +99,18 @@ class Connection:
             return await self._client.custom_command(command)
         except self._error as error:
             raise self._translated(error) from None
+
+    async def value(self, key: str) -> bytes | None:
+        """Return the string that a key holds; None for no key. Cheaper than ``run``, and fails as that does."""
+        if self._glance is not None:
+            try:
+                return await self._glance.value(key)
+            except NotSeen:
+                pass
+            except TimeoutError:
+                raise self._too_slow() from None
+        held: bytes | None = await self.run(["GET", key])
+        return held
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Return the replies to several commands that are sent together; on one server they run in their order.
@@ -198,23 +212,31 @@ class Connection:
         """Let go of the server; calling it again does nothing."""
         if not self._closed:
             self._closed = True
+            glance, self._glance = self._glance, None
+            if glance is not None:
+                await glance.aclose()
             await self._client.close()
 
     def _translated(self, error: Exception) -> StoreUnavailable:
         from glide import ClosingError, ConnectionError, TimeoutError  # noqa: A004 - the client's own names
 
+        if self._glance is not None:
+            self._glance.forget()  # its server may have lost its place to another
         match error:
             case ClosingError() if self._closed:
                 return StoreUnavailable("the memory store is closed")
             case TimeoutError():
-                return StoreUnavailable(
-                    f"Valkey at {self.place} did not answer within {self._timeout:g} s; see whether it is overloaded "
-                    "or stopped, or raise global.stores.memory.valkey.timeout"
-                )
+                return self._too_slow()
             case ConnectionError() | ClosingError():
                 return StoreUnavailable(f"the connection to Valkey at {self.place} is lost; it is being taken up again")
             case _:
                 return refused(str(error), place=self.place)
+
+    def _too_slow(self) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"Valkey at {self.place} did not answer within {self._timeout:g} s; see whether it is overloaded "
+            "or stopped, or raise global.stores.memory.valkey.timeout"
+        )
 
 
 async def _configured(settings: ValkeySettings) -> tuple[type[Exception], Any, Any]:

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from functools import partial
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from memrouter.models.memory import MemoryRecord, Scope, owner_key
 from memrouter.stores.valkey.packed import PACKED_FIELDS, unpack
@@ -17,6 +16,8 @@ T = TypeVar("T")
 
 INLINE_ROWS = 256
 """Up to this many rows are read in the event loop: about 1 ms."""
+
+_SEPARATOR = b"\xff"
 
 
 class RowReader:
@@ -53,21 +54,14 @@ class RowReader:
         return await self._checked(partial(self._of_scope, scope, rows, access), len(rows))
 
     async def columns(
-        self,
-        scope: Scope,
-        packed: Sequence[bytes | None],
-        contents: Sequence[bytes | None],
-        vectors: bytes | Sequence[bytes | None],
-        access: Sequence[bytes | None],
+        self, scope: Scope, packed: bytes, contents: bytes, vectors: bytes, access: Sequence[bytes | None]
     ) -> list[MemoryRecord]:
-        """Do as ``records`` for packed rows that come field by field, as ``SCAN`` gives them."""
-        if isinstance(vectors, bytes):
-            whole = cast("Sequence[bytes]", packed), cast("Sequence[bytes]", contents), vectors
-            with suppress(ValueError):  # a row that somebody broke
-                return await self._checked(partial(self._of_columns, scope, *whole, access), len(packed))
-            size = 4 * self._dimension
-            vectors = [vectors[start : start + size] for start in range(0, len(vectors), size)]
-        return await self.records(scope, list(zip(packed, contents, vectors, strict=True)), access)
+        """Do as ``records`` for packed rows that come field by field, as ``SCAN`` gives them.
+
+        Raises:
+            ValueError: There is a row that somebody broke.
+        """
+        return await self._checked(partial(self._of_columns, scope, packed, contents, vectors, access), len(access))
 
     def read(self, scope: Scope, rows: Sequence[Row | None], access: Sequence[bytes | None]) -> list[MemoryRecord]:
         """Do as ``records``, at once; memories with vectors of another model are left out."""
@@ -106,14 +100,17 @@ class RowReader:
     def _of_columns(
         self,
         scope: Scope,
-        packed: Sequence[bytes],
-        contents: Sequence[bytes],
+        packed: bytes,
+        contents: bytes,
         vectors: bytes,
         access: Sequence[bytes | None],
         strict: bool,
     ) -> list[MemoryRecord]:
+        if not access:
+            return []
         counts = [access_count(entry) for entry in access]
-        records = unpack(packed, contents, vectors, counts, dimension=self._dimension)
+        rows, texts = packed.split(_SEPARATOR), contents.split(_SEPARATOR)
+        records = unpack(rows, texts, vectors, counts, dimension=self._dimension)
         return [record for record in self._own(records, strict) if scope.covers(record)]
 
     def _of_owners(

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from memrouter.stores.embedding_space import DIMENSION, MODEL, PHASE, Phase
 from memrouter.stores.valkey.errors import FENCED
 from memrouter.stores.valkey.packed import DIGEST_CHARS, PACKED_FIELDS, PARTS
-from memrouter.stores.valkey.rows import FIELDS, SCOPE_CHARS
+from memrouter.stores.valkey.rows import SCOPE_CHARS
 
 Arg: TypeAlias = str | bytes | int | float
 
@@ -224,6 +224,9 @@ RECOUNT = 100
 """An owner over the scan limit is counted again when it has grown by this part of the limit, or is not larger: counting
 5,000 memories takes 35 ms of the server's time, and each turn that is stored adds one."""
 
+SEPARATOR = "\\255"
+"""Stands between the texts of an owner in one string, as Lua writes it: a byte that UTF-8 never has."""
+
 SCAN = LuaScript(
     READ
     + ROW
@@ -252,7 +255,9 @@ for i = 1, #all do
     even = even and f[3] and (f[4] or '') ~= '' and f[5] and #f[5] == size
   end
 end
-return {{generation, 'rows', packed, contents, even and table.concat(vectors) or vectors, access_of(KEYS[3], ids)}}
+if not even then return {{generation, 'uneven'}} end
+local function text(column) return table.concat(column, '{SEPARATOR}') end
+return {{generation, 'rows', text(packed), text(contents), table.concat(vectors), access_of(KEYS[3], ids)}}
 """
 )
 """An owner whole. KEYS ids, gen, access; ARGV key base, project id (empty: all), time, limit, bytes of a vector, a
@@ -261,8 +266,8 @@ none).
 
 Returns the generation with ``large`` and that number where more than ``limit`` memories of the scope are visible, which
 is taken for granted while the owner has grown since by at most a RECOUNT-th of the limit; or with ``rows``, all that
-are visible, newest first: the fields of packed rows one by one, and access entries. The vectors are one string, or a
-list where a row lacks a field or has a vector of another length.
+are visible, newest first: each field of packed rows as one string, texts with SEPARATOR between, and access entries; or
+with ``uneven``, where a row lacks a field or has a vector of another length.
 """
 
 WALK = LuaScript(
@@ -430,48 +435,6 @@ its vectors.
 Returns ``taken`` and the ids that exist, or ``kept`` and for each memory the id under which its content is kept.
 """
 
-UPDATE = LuaScript(
-    WRITE
-    + FENCE
-    + FORGET_NEXT
-    + RAISE_GENERATION
-    + ROW
-    + PACKED
-    + TWINS
-    + """
-local f = redis.call('HMGET', KEYS[1],
-  'user_id', 'project_id', 'expires_at', 'superseded_by', 'scope', 'quarantine', 'digest')
-if f[1] ~= ARGV[2] or (ARGV[3] ~= '' and f[2] ~= ARGV[3]) then return false end
-local expires, hidden = f[3] or packed_part(KEYS[1], 'expires_at'), ARGV[7] == '1' or f[4] or f[6]
-if expires and tonumber(expires) <= tonumber(ARGV[4]) then return false end
-if ARGV[6] ~= '' then expires = ARGV[6] end
-local packed = cjson.decode(redis.call('HGET', KEYS[1], 'record'))
-for i = 8, #ARGV, 2 do
-  local at = PARTS[ARGV[i]]
-  if at then packed[at] = ARGV[i + 1] end
-end
-local live_until = hidden and '0' or expires or '9007199254740992'
-if ARGV[5] ~= '' then forget_next(KEYS[2], ARGV[1]) end
-local digest = ARGV[5] ~= '' and ARGV[5] or f[7]
-if digest then
-  forget_twin(KEYS[4], KEYS[1], ARGV[1])
-  redis.call('ZADD', KEYS[4], 0, twin_member(digest, f[5], ARGV[1]))
-  while #packed < PARTS.digest do packed[#packed + 1] = cjson.null end
-  packed[PARTS.digest] = short_digest(digest)
-end
-redis.call('HSET', KEYS[1], 'live_until', live_until, 'record', cjson.encode(packed), unpack(ARGV, 8))
-redis.call('HDEL', KEYS[1], 'digest', 'expires_at', 'conversation_id')
-raise(KEYS[2])
-return {row(KEYS[1]), redis.call('HGET', KEYS[3], ARGV[1])}
-"""
-)
-"""A change to one memory. KEYS memory, gen, access, content; ARGV id, user id, project id (empty: all), time, content
-digest (empty: text stays), expires_at (empty: stays), ``1`` if superseded now, fields and values in turn.
-
-A memory of format 1 has today's form then. Returns row and access entry as they are now; nil, with nothing written, for
-an absent, foreign or expired memory.
-"""
-
 TOUCH = LuaScript(
     WRITE
     + """
@@ -539,18 +502,6 @@ last one kept (empty at first), how many to look at.
 
 Returns id and ``created_at`` of the last one kept, how many were looked at, how many were removed.
 """
-
-UPDATE_UNTAGGED = LuaScript(
-    WRITE
-    + """
-local f = redis.call('HMGET', KEYS[1], 'user_id', 'project_id', 'expires_at')
-if f[1] ~= ARGV[1] or (ARGV[2] ~= '' and (f[2] or 'default') ~= ARGV[2]) then return false end
-if f[3] and tonumber(f[3]) <= tonumber(ARGV[3]) then return false end
-redis.call('HSET', KEYS[1], unpack(ARGV, 4))
-"""
-    + f"return redis.call('HMGET', KEYS[1], {_listed(FIELDS)})"
-)
-"""A change to a Go router's memory. KEYS memory; ARGV user id, project id (empty: all), time, fields and values."""
 
 DELETE_UNTAGGED = LuaScript(
     REMOVE

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from memrouter.errors import StoreUnavailable
@@ -128,10 +129,18 @@ class Search:
                 self._large.clear()
             self._large[place] = generation, int(reply[2])
             return generation
-        records = await self._reader.columns(scope, *reply[2:])
+        records = await self._scanned(scope, query, reply[2:])
         if query.where != EVERYTHING:
             records = [record for record in records if query.where.holds(record)]
         return candidates(records, query.vector, complete=True, generation=generation)
+
+    async def _scanned(self, scope: Scope, query: StoreQuery, columns: Sequence[Any]) -> list[MemoryRecord]:
+        """Return what ``SCAN`` gave; read again row by row where there is one that somebody broke."""
+        if columns:
+            with suppress(ValueError):
+                return await self._reader.columns(scope, *columns)
+        walk = self._walker.walk(scope, query.where, now=query.now, show="visible")
+        return [record async for part in walk for record in part]
 
     async def _joined(self, scope: Scope, query: StoreQuery, sought: bytes | None, generation: int) -> Candidates:
         """Return the nearest vectors and the newest word matches; the generation is read first, if it is -1."""
@@ -156,7 +165,7 @@ class Search:
         )
 
     async def _generation(self, scope: Scope) -> int:
-        return int(await self._connection.run(["GET", self._keys.of_scope(scope).generation]) or 0)
+        return int(await self._connection.value(self._keys.of_scope(scope).generation) or 0)
 
     async def _served(self, query: StoreQuery) -> bool:
         """Return whether the index can answer all of the query now."""
