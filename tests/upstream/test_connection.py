@@ -205,6 +205,23 @@ async def test_what_comes_unasked_ends_an_idle_connection() -> None:
         assert not connection.reusable
 
 
+async def test_a_server_that_only_stops_sending_has_ended_its_answer_and_the_connection() -> None:
+    closed = asyncio.Event()
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(len(HEAD) + 2)
+        writer.write(UNCOUNTED)
+        writer.write_eof()
+        assert await reader.read() == b"", "the client closes its side too"
+        closed.set()
+
+    async with connected(play) as connection:
+        assert await ask(connection) == b"abcde"
+        assert not connection.reusable
+        async with asyncio.timeout(5):
+            await closed.wait()
+
+
 async def test_headers_without_end_are_refused() -> None:
     line = b"a: " + b"x" * 1000 + b"\r\n"
     async with connected(answers(b"HTTP/1.1 200 OK\r\n", line * (MAX_HEAD_BYTES // 1000 + 1))) as connection:

@@ -4,12 +4,10 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
-from tests.stores.valkey.tls import Authority, tls_end
 
-from memrouter.testing.upstream import ScriptedUpstream
+from memrouter.testing.upstream import Answer, Fault, ScriptedUpstream
 from memrouter.upstream.connection import Connection, request_head
 from memrouter.upstream.connections import Connections
 
@@ -63,6 +61,7 @@ async def test_a_fresh_one_is_a_new_one() -> None:
 
 async def test_one_that_was_given_back_in_the_middle_of_an_answer_is_closed() -> None:
     async with ScriptedUpstream() as server, lending(port_of(server)) as connections:
+        server.script(Answer.fault(Fault.HANG))
         connection = await connections.lend()
         asking = asyncio.create_task(ask(connection))
         await server.arrived.wait()
@@ -117,17 +116,3 @@ async def test_after_closing_none_is_kept() -> None:
         assert not kept.reusable
         assert not held.reusable
         connections.give_back(held)
-
-
-async def test_tls_is_spoken_and_the_certificate_is_checked(tmp_path: Path) -> None:
-    known, unknown = (Authority.make(tmp_path, name) for name in ("known", "unknown"))
-    async with ScriptedUpstream() as server:
-        for authority in (known, unknown):
-            async with tls_end(authority, port_of(server)) as port:
-                context = ssl.create_default_context(cafile=str(known.ca))
-                async with lending(port, host="localhost", tls=context) as connections:
-                    if authority is known:
-                        await use(connections)
-                    else:
-                        with pytest.raises(ssl.SSLError):
-                            await use(connections)

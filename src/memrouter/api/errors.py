@@ -111,7 +111,10 @@ _RULES: Final[Mapping[type[BaseException], _Rule]] = {
     ),
     StoreError: _Rule(500, "server_error", "store_error", message="the memory store cannot do this"),
     UpstreamUnreachable: _Rule(
-        502, "server_error", "upstream_unreachable", message="no server of this model could be reached"
+        502,
+        "server_error",
+        "upstream_unreachable",
+        message="no server of this model could be reached, or what it answered is not HTTP",
     ),
     UpstreamTimeout: _Rule(504, "server_error", "upstream_timeout", message="the model's server kept silent too long"),
     UpstreamError: _Rule(502, "server_error", "upstream_error", message="the model's server broke off its answer"),

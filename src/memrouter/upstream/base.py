@@ -1,12 +1,12 @@
 """The one interface to model servers."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
+
+class UpstreamRequest(msgspec.Struct, frozen=True):
     """A chat request ready to be sent.
 
     Attributes:

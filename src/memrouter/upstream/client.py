@@ -3,8 +3,10 @@
 import logging
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from memrouter.clock import Clock
 from memrouter.config.settings import Settings
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 1.0
 _SERVER_ERROR = 500
+_LAST_STATUS = 599
 
 
 class FailoverObserver(Protocol):
@@ -65,7 +68,7 @@ class HttpReply:
         self._target = target
         self._timeout = timeout
         self._status = connection.status
-        self._headers = relayable(connection.headers)
+        self._headers = relayable(connection.headers, status=connection.status)
 
     @property
     def status(self) -> int:
@@ -271,6 +274,11 @@ class HttpUpstream:
                 raise UpstreamUnreachable(f"{target.backend} broke off before it answered: {error}") from error
             # The server closed an idle connection while the request was on its way: says nothing about its health.
             return await self._ask(target, request, fresh=True)
+        if connection.status > _LAST_STATUS:
+            target.connections.give_back(connection)
+            raise UpstreamUnreachable(
+                f"{target.backend} answered with status {connection.status}, which is none of HTTP"
+            )
         return HttpReply(connection, target=target, timeout=request.timeout)
 
     async def _connection(self, target: Target, *, fresh: bool = False) -> Connection:

@@ -10,6 +10,8 @@ from typing import Final, cast
 
 import httptools
 
+from memrouter.upstream.headers import NO_BODY
+
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -20,7 +22,6 @@ PIECE_BYTES: Final = 512 * 1024
 """Larger bodies are sent in pieces of this size, each when the one before it has left."""
 
 _FIRST_FINAL_STATUS: Final = 200
-_NO_BODY: Final = frozenset({204, 304})
 
 
 class ConnectionBroken(Exception):
@@ -245,7 +246,7 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status >= _FIRST_FINAL_STATUS and not self.complete:
             self.status, self.headers = status, fields
-            self._until_eof = status not in _NO_BODY and not any(_is_length(name, value) for name, value in fields)
+            self._until_eof = status not in NO_BODY and not any(_is_length(name, value) for name, value in fields)
 
     def on_body(self, body: bytes) -> None:
         """Note bytes of the body."""
