@@ -7,12 +7,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from memrouter.embeddings.tokens import TokenCounter, bundled_file, load_tokenizer, pieces, token_ids
+from memrouter.embeddings.tokens import (
+    MAX_KNOWN,
+    MAX_WORD_CHARS,
+    WORDWISE_CHARS,
+    TokenCounter,
+    WordIds,
+    bundled_file,
+    load_tokenizer,
+    pieces,
+    token_ids,
+)
 from memrouter.errors import ConfigError
 
 words = st.lists(
     st.sampled_from(["a", "bc", " ", "  ", "<s>", "</s>", "<", "日", "\n", ", the word "]), max_size=60
 ).map("".join)
+
+
+some_text = st.one_of(
+    words,
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.lists(st.sampled_from(["a", "bc", "<s>", "", "\u2581", "x\u2581", "日本", "\n", "don't", "\u00a0", "room"])).map(
+        " ".join
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +74,36 @@ def test_pieces_leave_out_nothing_but_a_blank_between_them(text: str) -> None:
         assert rest.startswith(part)
         rest = rest[len(part) :]
     assert rest == ""
+
+
+@given(st.lists(some_text, min_size=1, max_size=8))
+def test_a_text_has_the_same_tokens_whatever_words_are_known(tokenizer: Tokenizer, texts: list[str]) -> None:
+    ids = WordIds(tokenizer)
+    for text in (*texts, *texts[::-1]):
+        assert ids.of(text) == token_ids(tokenizer, text)
+
+
+def test_no_vocabulary_of_any_size_is_kept_and_no_long_word(tokenizer: Tokenizer) -> None:
+    ids = WordIds(tokenizer)
+    ids.of(f"a {'b' * MAX_WORD_CHARS} {'c' * (MAX_WORD_CHARS + 1)}")
+    assert set(ids._known) == {"a", "b" * MAX_WORD_CHARS}
+    for start in range(0, 2 * MAX_KNOWN, 256):
+        ids.of(" ".join(f"w{number}" for number in range(start, start + 256)))
+        assert 256 <= len(ids._known) <= MAX_KNOWN
+
+
+def test_nothing_is_learned_from_a_long_text(tokenizer: Tokenizer) -> None:
+    ids = WordIds(tokenizer)
+    text = "word " * (WORDWISE_CHARS // 5) + "end"
+    assert ids.of(text) == token_ids(tokenizer, text)
+    assert not ids._known
+
+
+def test_a_text_of_known_words_needs_no_tokenizer(tokenizer: Tokenizer) -> None:
+    ids = WordIds(tokenizer)
+    expected = ids.of("where is my red bicycle")
+    ids._tokenizer = None
+    assert ids.of("where is my red bicycle") == expected
 
 
 def test_a_short_text_is_one_piece() -> None:

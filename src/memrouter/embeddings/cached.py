@@ -78,6 +78,10 @@ class CachedEmbedder:
                 matrix = self._instant.at_once(list(missing.values()))
             if matrix is None:
                 return None
+            if len(missing) == len(keys):
+                self._keep(missing, matrix)
+                self._count(len(keys), missing=len(keys))
+                return matrix
         found = self._found(keys)
         if matrix is not None:
             found |= self._keep(missing, matrix)

@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -13,7 +14,14 @@ from memrouter.errors import ConfigError, ConfigProblem
 
 PIECE_CHARS = 32_768
 """Longest text given to the tokenizer at once; it needs about 80 bytes of memory a character."""
+WORDWISE_CHARS = 2_000
+"""Longest text that is looked up word by word; longer ones are for threads, where the tokenizer leaves others alone."""
+MAX_KNOWN = 8_192
+"""Most words whose tokens are kept, in some 250 bytes each."""
+MAX_WORD_CHARS = 32
+"""Longest of these words."""
 _CUT_WINDOW = 1_024
+_BLANK = "\u2581"  # as the tokenizer writes it
 
 
 def bundled_file(folder: str, name: str) -> Path:
@@ -62,6 +70,44 @@ def token_ids(tokenizer: Tokenizer, text: str) -> list[int]:
     return ids
 
 
+class WordIds:
+    """Finds the tokens of texts word by word: a text of known words needs no tokenizer, which takes ten times as long.
+
+    The words of a text are what stands between its single blanks: no token spans one. Any thread may ask: each step
+    on the dictionary is whole, and two threads note the same.
+
+    Args:
+        tokenizer: Shared with others; its settings are not changed.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._known: dict[str, tuple[int, ...]] = {}
+
+    def of(self, text: str) -> list[int]:
+        """Return what ``token_ids`` returns."""
+        if len(text) > WORDWISE_CHARS:
+            return token_ids(self._tokenizer, text)
+        words = text.split(" ")
+        try:
+            return list(chain.from_iterable(map(self._known.__getitem__, words)))
+        except KeyError:
+            ids = token_ids(self._tokenizer, text)
+        # Where blanks stand together they may be one token; where a special token may stand, those beside it change.
+        if all(words) and "<" not in text and _BLANK not in text:
+            self._learn(words, ids)
+        return ids
+
+    def _learn(self, words: Sequence[str], ids: Sequence[int]) -> None:
+        if len(self._known) + len(words) > MAX_KNOWN:
+            self._known.clear()
+        tokens = map(self._tokenizer.id_to_token, ids)
+        starts = [place for place, token in enumerate(tokens) if token is not None and token.startswith(_BLANK)]
+        for word, start, end in zip(words, starts, [*starts[1:], None], strict=True):
+            if len(word) <= MAX_WORD_CHARS:
+                self._known[word] = tuple(ids[start:end])
+
+
 def pieces(text: str, size: int = PIECE_CHARS) -> Iterator[str]:
     """Yield parts of at most ``size`` characters whose token counts add up to that of ``text``.
 
@@ -94,6 +140,7 @@ class TokenCounter:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        self._ids = WordIds(tokenizer)
 
     @classmethod
     def load(cls) -> Self:
@@ -110,9 +157,9 @@ class TokenCounter:
         return self._tokenizer
 
     def count(self, text: str) -> int:
-        """Return the number of tokens, at once; about 0.4 ms for 1,000 characters, so long texts go to count_many."""
+        """Return the number of tokens, at once; up to 0.4 ms for 1,000 characters, so long texts go to count_many."""
         clean = without_surrogates(text)
-        return sum(len(token_ids(self._tokenizer, piece)) for piece in pieces(clean) if piece)
+        return sum(len(self._ids.of(piece)) for piece in pieces(clean) if piece)
 
     async def count_many(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text; long texts are counted in a thread."""

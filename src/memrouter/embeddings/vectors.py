@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from memrouter.models.memory import MAX_CONTENT_BYTES, Matrix, cut_to_bytes, unit
+from memrouter.models.memory import MAX_CONTENT_BYTES, Matrix, cut_to_bytes
 
 
 def without_surrogates(text: str) -> str:
@@ -17,7 +17,8 @@ def embeddable(text: str) -> str:
     At most the first 16,384 bytes of UTF-8, the size of the largest memory, so that a hostile text costs no more
     than a long memory; without lone surrogates.
     """
-    return cut_to_bytes(without_surrogates(text[:MAX_CONTENT_BYTES]))
+    cut = text[:MAX_CONTENT_BYTES]
+    return cut if cut.isascii() else cut_to_bytes(without_surrogates(cut))
 
 
 def unit_rows(rows: NDArray[np.floating]) -> Matrix:
@@ -26,8 +27,10 @@ def unit_rows(rows: NDArray[np.floating]) -> Matrix:
     Args:
         rows: Finite numbers within the range of float32, shape (n, dimension).
     """
-    matrix = unit(rows.astype(np.float32, copy=False))
-    some = matrix.any(axis=1)
-    if not some.all():
-        matrix[~some, 0] = 1.0
+    wide = rows.astype(np.float32, copy=False).astype(np.float64)
+    lengths = np.sqrt(np.add.reduce(wide * wide, axis=1, keepdims=True))
+    if not lengths.all():
+        none = lengths[:, 0] == 0
+        wide[none, 0] = lengths[none] = 1.0
+    matrix: Matrix = (wide / lengths).astype(np.float32)
     return matrix

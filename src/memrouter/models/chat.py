@@ -5,7 +5,6 @@ the model server byte for byte.
 """
 
 import re
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
@@ -55,8 +54,7 @@ _RAW_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
-class ChatMessage:
+class ChatMessage(msgspec.Struct, frozen=True):
     """One message of the request.
 
     Attributes:
@@ -74,8 +72,7 @@ class ChatMessage:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True):
     """A checked chat completions body.
 
     Attributes:
@@ -227,15 +224,14 @@ def _after_bracket(body: bytes, whole: Span) -> int:
     return opening.end() if opening else whole.start
 
 
-@dataclass(slots=True)
-class ChatDraft:
+class ChatDraft(msgspec.Struct):
     """The outgoing body: the request plus the edits that plugins make.
 
     Indexes always mean the client's own messages. Edits at the same place keep the order in which they were made.
     """
 
     request: ChatRequest
-    _edits: list[tuple[int, int, bytes]] = field(default_factory=list)
+    _edits: list[tuple[int, int, bytes]] = []
 
     def set_model(self, name: str) -> None:
         """Send ``name`` as the model."""

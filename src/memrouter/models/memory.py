@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import unicodedata
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -78,8 +77,7 @@ def check_identity(value: str, *, param: str) -> str:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """Whose memories: one user, in one project or in all of them.
 
     Attributes:

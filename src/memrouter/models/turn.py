@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 from memrouter.models.chat import ChatDraft, ChatRequest
 from memrouter.models.memory import DEFAULT_PROJECT, Scope
 
@@ -65,8 +67,7 @@ class Identity:
         return None if self.user_id is None else Scope(self.user_id, self.project_id)
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryOutcome:
+class MemoryOutcome(msgspec.Struct, frozen=True):
     """What memory did for one request; holds no memory text.
 
     Attributes:
@@ -82,8 +83,7 @@ class MemoryOutcome:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
+class ModelChoice(msgspec.Struct, frozen=True):
     """The model that answers.
 
     Attributes:
@@ -95,8 +95,7 @@ class ModelChoice:
     upstream_name: str
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(msgspec.Struct):
     """A chat request on its way; plugins change ``draft``, ``upstream_headers`` and ``memory``.
 
     Attributes:
@@ -125,8 +124,8 @@ class Turn:
     path: str
     draft: ChatDraft
     decision: str = ""
-    model: ModelChoice = field(default_factory=lambda: ModelChoice("", ""))
-    upstream_headers: dict[str, str] = field(default_factory=dict)
+    model: ModelChoice = ModelChoice("", "")
+    upstream_headers: dict[str, str] = {}
     memory: MemoryOutcome | None = None
     recalled_ids: tuple[str, ...] = ()
     upstream_seconds: float = 0.0
@@ -135,8 +134,7 @@ class Turn:
     begun_at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """What the model said, seen while it was relayed.
 
     Attributes:

@@ -1,13 +1,14 @@
 import re
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from memrouter.memory.hits import Hit
-from memrouter.memory.injection.blocks import MARKER, render_block, strip_blocks
+from memrouter.memory.injection.blocks import MARKER, bytes_at_most, render_block, render_item, strip_blocks
 from memrouter.models.memory import MemoryRecord, MemoryType
 
 DAY = 86_400_000
@@ -63,6 +64,14 @@ def test_block_says_what_it_is_and_dates_every_memory() -> None:
         "- [2026-01-01, last seen 2026-01-02, semantic] Lives in Bonn.\n"
         "</memrouter-memories>"
     )
+
+
+@given(contents, st.sampled_from(MemoryType), st.booleans())
+@example("x", MemoryType.PROCEDURAL, True)
+@example("&" * 50, MemoryType.SEMANTIC, False)
+def test_no_item_is_longer_than_its_bound(content: str, kind: MemoryType, seen_again: bool) -> None:
+    record = msgspec.structs.replace(hit(content, updated=NEW_YEAR + seen_again * DAY).record, type=kind)
+    assert len(render_item(record).encode("utf-8", "surrogatepass")) <= bytes_at_most(record)
 
 
 def test_lines_of_a_memory_are_indented_and_its_delimiters_escaped() -> None:

@@ -5,13 +5,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memrouter.memory.retrieval.dates import MAX_PERIODS, periods
+from memrouter.memory.retrieval.dates import _GRAMMAR, _HINTS, MAX_PERIODS, periods
 
 NOW = datetime(2023, 6, 14, 15, 30, tzinfo=UTC)  # a Wednesday
 ANY_TEXT = st.text(st.characters())
 DATED = st.lists(
     st.sampled_from(
-        ["31", "may", "February", "2023", "2023-13-40", "0", "999", "weeks", "ago", "last", "in", "of", "the", "1900"]
+        [
+            *["31", "may", "February", "2023", "2023-13-40", "0", "999", "weeks", "ago", "last", "in", "of", "the"],
+            *[
+                "1900",
+                "Sept.",
+                "Night",
+                "this",
+                "morning",
+                "weekend",
+                "Tuesday",
+                "an",
+                "DAYS",
+                "2021-05",
+                "\u0130",
+                "3rd",
+            ],
+        ]
     ),
     max_size=12,
 ).map(" ".join)
@@ -52,6 +68,9 @@ def spans(text: str, now: datetime = NOW) -> list[tuple[str, str]]:
         ("today", "2023-06-14", "2023-06-14"),
         ("Yesterday", "2023-06-13", "2023-06-13"),
         ("the day before yesterday", "2023-06-12", "2023-06-12"),
+        ("tonight", "2023-06-14", "2023-06-14"),
+        ("this morning", "2023-06-14", "2023-06-14"),
+        ("last night", "2023-06-13", "2023-06-13"),
         ("on Monday", "2023-06-12", "2023-06-12"),
         ("last Wednesday", "2023-06-07", "2023-06-07"),
         ("this week", "2023-06-12", "2023-06-18"),
@@ -83,6 +102,13 @@ def test_several_times_are_read_once_each() -> None:
         ("2023-06-03", "2023-06-03"),
         ("2022-05-01", "2022-05-31"),
     ]
+
+
+@given(st.one_of(ANY_TEXT, DATED))
+def test_a_pattern_finds_nothing_where_its_hints_are_missing(text: str) -> None:
+    for needed, pattern, _ in _GRAMMAR:
+        if pattern.search(text):
+            assert all(any(hint in text.lower() for hint in _HINTS[kind]) for kind in needed)
 
 
 def test_nearness_is_full_inside_and_falls_outside() -> None:

@@ -92,10 +92,34 @@ def test_spelling_is_looked_up_for_a_few_unknown_words_only() -> None:
     assert np.count_nonzero(matches.held.any(axis=1)) == MAX_SPELLINGS
 
 
-def test_a_changed_index_spells_with_the_words_that_there_are() -> None:
+@given(TEXTS, st.lists(st.lists(TEXTS, max_size=9), max_size=4), st.lists(TERMS, max_size=8))
+def test_an_index_that_texts_came_before_answers_as_one_made_anew(
+    first: list[list[str]], later: list[list[list[list[str]]]], query: list[str]
+) -> None:
+    texts, index = first, index_of(first)
+    for each in later:
+        fresh = [text for some in each for text in some]
+        older, texts = index, [*fresh, *texts]
+        index = index.preceded(texts, len(fresh))
+        one, other = index.match(query), index_of(texts).match(query)
+        assert one.terms == other.terms
+        assert np.array_equal(one.held, other.held)
+        assert np.array_equal(one.frequency, other.frequency)
+        assert older.match(query).held.shape[1] == len(texts) - len(fresh) + 1
+
+
+def test_an_index_that_texts_came_before_spells_with_their_words_too() -> None:
     index = index_of([["figaro"], ["porto"], ["lisbon"]])
     assert index.match(["figarro"], spelling=0.5).held[0, 0] > 0
-    for _ in range(4):  # each time a word goes and another comes
-        index = index.changed(np.array([1, 2, -1]), {2: ["canary"]}).changed(np.array([2, 0, 1]), {})
-    assert not index.match(["figarro"], spelling=0.5).held.any()
-    assert index.match(["canarry"], spelling=0.5).held.any()
+    later = index.preceded([["canary"], ["figaro"], ["porto"], ["lisbon"]], 1)
+    assert later.match(["canarry"], spelling=0.5).held[0, 0] > 0
+    assert later.match(["figarro"], spelling=0.5).held[0, 1] > 0
+    assert not index.match(["canarry"], spelling=0.5).held.any()
+    assert later.nbytes > index.nbytes
+
+
+def test_the_rarest_terms_count_also_among_texts_that_came_before() -> None:
+    common = [f"c{number}" for number in range(MAX_TERMS)]
+    index = index_of([common, common]).preceded([["rare", "c0"], common, common], 1)
+    assert "rare" in index.match([*common, "rare"]).terms
+    assert "c0" not in index.match([*common, "rare"]).terms

@@ -38,8 +38,11 @@ def test_turns_know_the_turns_beside_them_of_the_same_conversation_and_source() 
         memory(conversation_id="talk"),
         memory(),
     )
-    assert origin.turns.tolist() == [0, 1, 1, 3, 4, 5, 6]
-    assert origin.neighbours.tolist() == [[-1, 1], [0, -1], [0, -1], [-1, -1], [-1, -1], [-1, -1], [-1, -1]]
+    end = len(origin.turns) + 1
+    assert (origin.turns + end).tolist() == [0, 1, 1, 3, 4, 5, 6]
+    none = [-1, -1]
+    assert origin.neighbours.tolist() == [[-1, 1 - end], [-end, -1], [-end, -1], none, none, none, none]
+    assert origin.shares_turns
 
 
 def test_conversations_are_numbered_and_grouped() -> None:
@@ -84,3 +87,24 @@ def test_any_text_has_a_provenance(texts: list[str]) -> None:
     origin = read(*(memory(text) for text in texts))
     assert origin.speakers.size == origin.lengths.size == len(texts)
     assert origin.nbytes >= 0
+
+
+@given(st.lists(st.tuples(st.sampled_from([None, "a", "b"]), st.sampled_from([None, 0, 1, 2])), min_size=2), st.data())
+def test_a_provenance_that_records_came_before_equals_one_read_anew(
+    told: list[tuple[str | None, int | None]], data: st.DataObject
+) -> None:
+    records = [memory(f"Ann{talk}: hi", conversation_id=talk, turn_index=turn, role="user") for talk, turn in told]
+    terms = [ANALYZER.terms(record.content) for record in records]
+    new = data.draw(st.integers(0, len(records) - 1))
+    older = read_provenance(records[new:], terms[new:], ANALYZER)
+    later, anew = read_provenance(records, terms, ANALYZER, previous=older), read_provenance(records, terms, ANALYZER)
+    assert np.array_equal(later.turns, anew.turns)
+    assert later.shares_turns == anew.shares_turns
+    assert np.array_equal(later.neighbours, anew.neighbours)
+    talks = {name: np.flatnonzero(anew.conversations == number).tolist() for name, number in anew.numbers.items()}
+    assert talks == {
+        name: np.flatnonzero(later.conversations == number).tolist() for name, number in later.numbers.items()
+    }
+    assert sorted(later.by_conversation.tolist()) == sorted(anew.by_conversation.tolist())
+    assert later.names.keys() == anew.names.keys()
+    assert np.array_equal(later.timed, anew.timed)

@@ -14,8 +14,9 @@ from memrouter.memory.retrieval.retrieve import MAX_QUERY_CHARS, Retriever, boun
 from memrouter.memory.retrieval.words import Analyzer
 from memrouter.memory.retrieval.working_set import WorkingSet
 from memrouter.models.memory import Matrix, MemoryRecord, MemoryType, Scope
-from memrouter.stores.query import Candidates, Filter, Patch, StoreQuery
+from memrouter.stores.query import Candidates, Filter, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
+from memrouter.testing.edits import edit
 
 POLICY = RecallPolicy(limit=5, threshold=0.6)
 EMBEDDER = HashEmbedder(64)
@@ -186,8 +187,7 @@ async def test_each_write_is_seen_by_the_next_retrieval(store: WatchedStore) -> 
     [purring] = await desk.add("ann", "the cat purrs")
     assert len(await desk.found("cat")) == 2
     vectors = await EMBEDDER.embed(["the dog"])
-    patch = Patch(5, content="the dog", embedding=vectors[0], embedding_model=EMBEDDER.info.model)
-    await store.update(ANN, purring.id, patch)
+    await edit(store, ANN, purring.id, now=5, content="the dog", embedding=vectors[0])
     assert await desk.found("cat") == ["the cat"]
     await store.delete(ANN, Filter())
     assert await desk.found("cat") == []

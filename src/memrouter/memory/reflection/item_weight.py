@@ -1,7 +1,7 @@
 """How many tokens a memory takes in a prompt."""
 
 from memrouter.embeddings.tokens import PIECE_CHARS, TokenCounter
-from memrouter.memory.injection.blocks import render_item
+from memrouter.memory.injection.blocks import bytes_at_most, render_item
 from memrouter.models.memory import MemoryRecord
 
 
@@ -20,13 +20,9 @@ class ItemWeight:
 
         A token stands for at least one byte of UTF-8, besides the blank that the tokenizer puts before each piece.
         """
-        item = render_item(record)
-        return _size(item) + 2 * len(item) // PIECE_CHARS + 2
+        size = bytes_at_most(record)
+        return size + 2 * size // PIECE_CHARS + 2
 
     def count(self, record: MemoryRecord) -> int:
         """Return the number of tokens, the line end behind it included; about 0.4 ms for 1,000 characters."""
         return self._tokens.count(render_item(record)) + 1
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

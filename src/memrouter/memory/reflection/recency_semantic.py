@@ -58,28 +58,22 @@ def _by_recency(hits: Sequence[Hit], half_life_days: float, now: int) -> list[Hi
 def _distinct(hits: Sequence[Hit], threshold: float) -> Selection:
     if not hits:
         return Selection(())
-    kept: list[Hit] = []
+    vectors = np.concatenate([hit.record.embedding for hit in hits]).reshape(len(hits), -1)
+    # Not a product by BLAS, whose threads take longer to wake than this takes.
+    cosines = np.einsum("ij,kj->ik", vectors, vectors).tolist()
+    windows = [place for place, hit in enumerate(hits) if _is_window(hit)]
+    kept: list[int] = []
     dropped: list[Dropped] = []
-    vectors = np.empty((len(hits), hits[0].record.embedding.size), dtype=np.float32)
-    for hit in hits:
-        # Not a product by BLAS, whose threads take longer to wake than this takes.
-        cosines = np.einsum("ij,j->i", vectors[: len(kept)], hit.record.embedding).tolist() if kept else []
-        better = _repeated(hit, kept, cosines, threshold)
-        if better is not None:
-            dropped.append(Dropped(hit, Drop.DUPLICATE, better.record.id))
-            continue
-        vectors[len(kept)] = hit.record.embedding
-        kept.append(hit)
-    return Selection(tuple(kept), tuple(dropped))
-
-
-def _repeated(hit: Hit, kept: Sequence[Hit], cosines: Sequence[float], threshold: float) -> Hit | None:
-    """Return the one of ``kept`` that says the same as ``hit``, the nearest by vector if there is one."""
-    highest = max(cosines, default=-1.0)
-    if kept and round(similarity(highest), 6) >= threshold:
-        return kept[cosines.index(highest)]
-    is_window = _is_window(hit)
-    return next((better for better in kept if _is_window(better) != is_window and _window_repeats(hit, better)), None)
+    for place, hit in enumerate(hits):
+        better = max(kept, key=cosines[place].__getitem__, default=None)
+        if better is not None and round(similarity(cosines[place][better]), 6) < threshold:
+            others = [other for other in kept if (other in windows) != (place in windows)] if windows else ()
+            better = next((other for other in others if _window_repeats(hit, hits[other])), None)
+        if better is None:
+            kept.append(place)
+        else:
+            dropped.append(Dropped(hit, Drop.DUPLICATE, hits[better].record.id))
+    return Selection(tuple([hits[place] for place in kept]), tuple(dropped))
 
 
 def _is_window(hit: Hit) -> bool:

@@ -9,7 +9,7 @@ from memrouter.config.memory import ReflectionSettings
 from memrouter.memory.hits import Hit
 from memrouter.memory.reflection.block_patterns import BlockPatterns
 from memrouter.memory.reflection.drops import Drop, Dropped, Selection
-from memrouter.memory.reflection.reflection_algorithms import ReflectionAlgorithm
+from memrouter.memory.reflection.reflection_algorithms import BUILT_IN, ReflectionAlgorithm
 from memrouter.models.memory import MemoryRecord
 
 INLINE_CHARS: Final = 2_000
@@ -72,7 +72,7 @@ class ReflectionFilter:
         """Return what became of the hits, in this thread; see ``select``."""
         left, dropped = tuple(hits), list[Dropped]()
         if self.settings.enabled:
-            left = self._unblocked(left, dropped)
+            left = self._unblocked(left, dropped) if self._patterns else left
             left = self._arranged(left, now, dropped)
         left = self._fitting(left, dropped)
         return Selection(left, tuple(dropped))
@@ -85,6 +85,9 @@ class ReflectionFilter:
     def _arranged(self, hits: tuple[Hit, ...], now: int, dropped: list[Dropped]) -> tuple[Hit, ...]:
         """Return what the algorithm keeps: hits that it was given, each once, whatever it returns."""
         chosen = self._algorithm(hits, self.settings, now=now)
+        if self._algorithm in BUILT_IN.values():
+            dropped += chosen.dropped
+            return chosen.kept
         given = {id(hit): hit for hit in hits}
         kept = tuple(hit for hit in chosen.kept if given.pop(id(hit), None) is not None)
         reasons = [drop for drop in chosen.dropped if given.pop(id(drop.hit), None) is not None]
@@ -93,7 +96,7 @@ class ReflectionFilter:
 
     def _fitting(self, hits: tuple[Hit, ...], dropped: list[Dropped]) -> tuple[Hit, ...]:
         left = self.settings.max_inject_tokens
-        if sum(self._weigher.at_most(hit.record) for hit in hits) <= left:
+        if sum([self._weigher.at_most(hit.record) for hit in hits]) <= left:
             return hits
         kept = []
         for hit in hits:

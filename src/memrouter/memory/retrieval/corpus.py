@@ -2,31 +2,35 @@
 
 import asyncio
 import sys
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memrouter.memory.retrieval.growing import GrowingMatrix
 from memrouter.memory.retrieval.lexical import LexicalIndex
 from memrouter.memory.retrieval.postings import Postings
 from memrouter.memory.retrieval.provenance import Provenance, read_provenance
-from memrouter.memory.retrieval.rows import merged
 from memrouter.memory.retrieval.vector_space import VectorSpace
-from memrouter.memory.retrieval.words import Analyzer, Samples
+from memrouter.memory.retrieval.words import Analyzer, Sample
 from memrouter.models.memory import Matrix, MemoryRecord, MemoryType, Scope, Vector
 from memrouter.stores.query import Change
 
-INLINE_CHARS = 10_000
+INLINE_CHARS = 15_000
 """Texts up to this many characters in all are analysed in the event loop: about 1 ms."""
 CHARS_OF_RECORD = 4
-"""What a record costs that was indexed before, in characters of a new one."""
+"""What a record costs that newer ones come before, in characters of a new one."""
 
 _CORPUS_BYTES = 4000  # the object, its key and the headers of its arrays, rounded up
 _RECORD_BYTES = 1000  # a record's object, its short strings, its vector's header and its numbers, rounded up
 _NEVER = np.iinfo(np.int64).max
+_ID = attrgetter("id")
+_CONTENT = attrgetter("content")
+_AGE = attrgetter("created_at", "id")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,14 +41,14 @@ class Corpus:
         records: Newest first (``created_at``, then ``id``, both descending), so that a stable sort settles ties.
         terms: Index terms of each record.
         analyzer: What turned the contents into terms; a question must be analysed alike.
-        samples: What it was chosen by.
-        matrix: Vector of each record, shape (n, dimension).
+        sample: What it was chosen by.
+        vectors: Vector of each record.
         space: The vectors with their mean taken out.
         index: Word index over the records.
         provenance: Who said each record, when and beside what.
         expiry: When each record stops being visible, in milliseconds; 0 for one that was replaced.
         generation: The owner's generation that the records stand for.
-        sizes: Bytes of each record and its terms, estimated.
+        record_bytes: What the records and their terms take, estimated.
         nbytes: Estimate of the memory that all of it takes.
         first_expiry: The least of ``expiry``.
     """
@@ -52,23 +56,28 @@ class Corpus:
     records: tuple[MemoryRecord, ...]
     terms: tuple[tuple[str, ...], ...]
     analyzer: Analyzer
-    samples: Samples
-    matrix: Matrix
+    sample: Sample
+    vectors: GrowingMatrix
     space: VectorSpace
     index: LexicalIndex
     provenance: Provenance
     expiry: NDArray[np.int64]
     generation: int
-    sizes: NDArray[np.int64]
+    record_bytes: int
     nbytes: int = field(init=False)
     first_expiry: int = field(init=False)
 
     def __post_init__(self) -> None:
         """Add up what it takes, and find what ends first."""
-        parts = (self.index, self.provenance, self.space)
-        nbytes = _CORPUS_BYTES + int(self.sizes.sum()) + 2 * self.matrix.nbytes + sum(part.nbytes for part in parts)
+        parts = (self.vectors, self.index, self.provenance, self.space)
+        nbytes = _CORPUS_BYTES + self.record_bytes + self.matrix.nbytes + sum([part.nbytes for part in parts])
         object.__setattr__(self, "nbytes", nbytes)
-        object.__setattr__(self, "first_expiry", int(self.expiry.min(initial=_NEVER)))
+        object.__setattr__(self, "first_expiry", int(np.minimum.reduce(self.expiry, initial=_NEVER)))
+
+    @property
+    def matrix(self) -> Matrix:
+        """Return the vector of each record, shape (n, dimension)."""
+        return self.vectors.rows
 
     def visible(self, now: int) -> NDArray[np.bool_] | None:
         """Return for each record whether retrieval may show it at ``now`` (milliseconds); None where all may be."""
@@ -78,8 +87,8 @@ class Corpus:
         """Return (1 + cosine) / 2 of each record, 0 to 1, in steps of a millionth so that equal vectors tie."""
         if not self.records:
             return np.zeros(0)
-        # Not a BLAS product: its threads take longer to wake than the sum takes, and rows would not sum alike.
-        cosines = np.einsum("ij,j->i", self.matrix, vector).astype(np.float64)
+        # Row by row, not as one BLAS product: its threads take long to wake, and equal rows would not sum alike.
+        cosines = np.vecdot(self.matrix, vector).astype(np.float64)
         scores: NDArray[np.float64] = np.minimum(np.maximum((1 + cosines) / 2, 0.0), 1.0).round(6)
         return scores
 
@@ -95,12 +104,7 @@ async def build_corpus(
         generation: The owner's generation when they were read.
         previous: An earlier corpus; the terms of records whose content is as before are taken from it.
     """
-    known = _known_terms(previous)
-    # Indexing terms that are known already costs about a quarter of analysing and indexing new ones.
-    work = sum(len(record.content) // (4 if record.content in known else 1) for record in records)
-    if work <= INLINE_CHARS:
-        return _build(records, analyzer, generation, previous)
-    return await asyncio.to_thread(_build, records, analyzer, generation, previous)
+    return await _made(_building(records, analyzer, generation, previous))
 
 
 async def follow(
@@ -122,12 +126,7 @@ async def follow(
         scope: Whose memories.
         types: Kinds of memory.
     """
-    plan = _planned(corpus, changes, analyzer, scope, types)
-    if plan.anew:
-        return await build_corpus(plan.records, analyzer=analyzer, generation=generation, previous=corpus)
-    if plan.is_quick:
-        return _changed(corpus, plan, generation)
-    return await asyncio.to_thread(_changed, corpus, plan, generation)
+    return await _made(_following(corpus, changes, analyzer, generation, scope, types))
 
 
 def follow_at_once(
@@ -140,87 +139,83 @@ def follow_at_once(
     types: frozenset[MemoryType],
 ) -> Corpus | None:
     """Return what ``follow`` returns; None where that takes long."""
-    plan = _planned(corpus, changes, analyzer, scope, types)
-    return _changed(corpus, plan, generation) if plan.is_quick and not plan.anew else None
+    work = _following(corpus, changes, analyzer, generation, scope, types)
+    return work.do() if work.chars <= INLINE_CHARS else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Plan:
-    """How a corpus is to follow changes.
+class _Work:
+    """How a corpus is made.
 
     Attributes:
-        records: Those of the corpus then.
-        rows: For each of them its row now, -1 for a new one.
-        samples: What its analyzer is chosen by.
-        anew: Whether it is to be built anew, since the analyzer is another one or most is new.
-        is_quick: Whether working the changes in may be done in the event loop.
+        chars: What that costs, in characters to analyse.
+        do: Makes it.
     """
 
-    records: Sequence[MemoryRecord]
-    rows: Sequence[int]
-    samples: Samples
-    anew: bool
-    is_quick: bool
+    chars: int
+    do: Callable[[], Corpus]
 
 
-def _planned(
-    corpus: Corpus, changes: Sequence[Change], analyzer: Analyzer, scope: Scope, types: frozenset[MemoryType]
-) -> _Plan:
+async def _made(work: _Work) -> Corpus:
+    return work.do() if work.chars <= INLINE_CHARS else await asyncio.to_thread(work.do)
+
+
+def _building(records: Sequence[MemoryRecord], analyzer: Analyzer, generation: int, previous: Corpus | None) -> _Work:
+    known = _known_terms(previous)
+    # Where terms are known already, it takes about half as long as where they have to be found.
+    chars = sum([len(record.content) // (2 if record.content in known else 1) for record in records])
+    return _Work(chars, partial(_build, records, analyzer, generation, previous))
+
+
+def _following(
+    corpus: Corpus,
+    changes: Sequence[Change],
+    analyzer: Analyzer,
+    generation: int,
+    scope: Scope,
+    types: frozenset[MemoryType],
+) -> _Work:
     put: dict[str, MemoryRecord] = {}
     touched: set[str] = set()
     for change in changes:
-        touched |= change.ids
-        for memory_id in change.ids:
+        touched |= (ids := change.ids)
+        for memory_id in ids:
             put.pop(memory_id, None)
         put |= {record.id: record for record in change.put if _is_kept(record, scope, types)}
-    records, rows = _placed(corpus.records, touched, put.values())
-    suited, samples = analyzer.sampled([record.content for record in records], corpus.samples)
-    anew = not corpus.records or suited is not corpus.analyzer or len(put) > len(records) // 2
-    work = sum(len(record.content) for record in put.values()) + CHARS_OF_RECORD * len(records)
-    return _Plan(records, rows, samples, anew=anew, is_quick=work <= INLINE_CHARS)
+    held, fresh = corpus.records, sorted(put.values(), key=_AGE, reverse=True)
+    leaves_others = touched.isdisjoint(map(_ID, held))
+    if leaves_others and not fresh:
+        return _Work(0, partial(replace, corpus, generation=generation))
+    if leaves_others and len(fresh) <= len(held) and _AGE(fresh[-1]) > _AGE(held[0]):
+        records = (*fresh, *held)
+        suited, sample = analyzer.sampled(map(_CONTENT, fresh), corpus.sample)
+        if suited is corpus.analyzer:
+            chars = sum(map(len, map(_CONTENT, fresh))) + CHARS_OF_RECORD * len(records)
+            return _Work(chars, partial(_preceded, corpus, records, sample, generation))
+    left = [record for record in held if record.id not in touched]
+    return _building([*fresh, *left], analyzer, generation, corpus)
 
 
-def _placed(
-    held: Sequence[MemoryRecord], touched: AbstractSet[str], put: Iterable[MemoryRecord]
-) -> tuple[list[MemoryRecord], list[int]]:
-    """Return those of ``held`` that were not touched, with ``put`` among them, and each one's row in it, -1 for put."""
-    rows = [row for row, record in enumerate(held) if record.id not in touched]
-    records = [held[row] for row in rows]
-    for record in put:
-        place = _place(records, _age(record))
-        records.insert(place, record)
-        rows.insert(place, -1)
-    return records, rows
-
-
-def _place(records: Sequence[MemoryRecord], age: tuple[int, str]) -> int:
-    """Return where a record of this age belongs among records that are newest first."""
-    return bisect_left(records, True, key=lambda other: _age(other) < age)
-
-
-def _changed(corpus: Corpus, plan: _Plan, generation: int) -> Corpus:
-    """Return the corpus of a plan's records, of which those with a row stand in ``corpus``."""
-    records, rows = plan.records, plan.rows
-    added = {place: tuple(corpus.analyzer.terms(records[place].content)) for place, row in enumerate(rows) if row < 0}
-    fresh = [records[place] for place in added]
-    places = np.asarray(rows, dtype=np.int64)
-    terms = tuple([added[place] if row < 0 else corpus.terms[row] for place, row in enumerate(rows)])
-    matrix = corpus.matrix.take(places, axis=0)
-    for place, record in zip(added, fresh, strict=True):
-        matrix[place] = record.embedding
-    provenance = read_provenance(records, terms, corpus.analyzer, previous=corpus.provenance, rows=places)
+def _preceded(corpus: Corpus, records: tuple[MemoryRecord, ...], sample: Sample, generation: int) -> Corpus:
+    """Return the corpus of ``records``, of which the last ones are those of ``corpus``, all others newer."""
+    new = len(records) - len(corpus.records)
+    fresh = records[:new]
+    added = [tuple(corpus.analyzer.terms(record.content)) for record in fresh]
+    terms = (*added, *corpus.terms)
+    vectors = corpus.vectors.preceded(_matrix(fresh))
+    provenance = read_provenance(records, terms, corpus.analyzer, previous=corpus.provenance)
     return Corpus(
-        records=tuple(records),
+        records=records,
         terms=terms,
         analyzer=corpus.analyzer,
-        samples=plan.samples,
-        matrix=matrix,
-        space=VectorSpace(matrix, provenance.neighbours, previous=corpus.space, rows=places),
-        index=corpus.index.changed(places, added),
+        sample=sample,
+        vectors=vectors,
+        space=VectorSpace(vectors.rows, provenance.neighbours, previous=corpus.space),
+        index=corpus.index.preceded(terms, new),
         provenance=provenance,
-        expiry=merged(corpus.expiry, places, _numbers(map(_expiry, fresh))),
+        expiry=np.concatenate(([_expiry(record) for record in fresh], corpus.expiry)),
         generation=generation,
-        sizes=merged(corpus.sizes, places, _sizes(fresh, list(added.values()))),
+        record_bytes=corpus.record_bytes + _bytes_of(fresh, added),
     )
 
 
@@ -238,8 +233,8 @@ def _known_terms(previous: Corpus | None) -> dict[str, tuple[str, ...]]:
 def _build(
     records: Sequence[MemoryRecord], analyzer: Analyzer, generation: int, previous: Corpus | None = None
 ) -> Corpus:
-    ordered = tuple(sorted(records, key=_age, reverse=True))
-    suited, samples = analyzer.sampled([record.content for record in ordered], {})
+    ordered = tuple(sorted(records, key=_AGE, reverse=True))
+    suited, sample = analyzer.sampled(map(_CONTENT, ordered))
     same = previous is not None and previous.analyzer.language == suited.language
     terms = _terms(ordered, suited, _known_terms(previous) if same else {})
     matrix = _matrix(ordered)
@@ -248,14 +243,14 @@ def _build(
         records=ordered,
         terms=terms,
         analyzer=suited,
-        samples=samples,
-        matrix=matrix,
+        sample=sample,
+        vectors=GrowingMatrix(matrix),
         space=VectorSpace(matrix, provenance.neighbours),
         index=LexicalIndex(Postings.of(terms)),
         provenance=provenance,
-        expiry=_numbers(map(_expiry, ordered)),
+        expiry=np.asarray([_expiry(record) for record in ordered], dtype=np.int64),
         generation=generation,
-        sizes=_sizes(ordered, terms),
+        record_bytes=_bytes_of(ordered, terms),
     )
 
 
@@ -268,22 +263,11 @@ def _matrix(records: Sequence[MemoryRecord]) -> Matrix:
 def _terms(
     records: Sequence[MemoryRecord], analyzer: Analyzer, known: dict[str, tuple[str, ...]]
 ) -> tuple[tuple[str, ...], ...]:
-    contents = [record.content for record in records]
-    return tuple([known[text] if text in known else tuple(analyzer.terms(text)) for text in contents])
+    return tuple([known.get(text) or tuple(analyzer.terms(text)) for text in map(_CONTENT, records)])
 
 
-def _age(record: MemoryRecord) -> tuple[int, str]:
-    return record.created_at, record.id
-
-
-def _numbers(values: Iterable[int]) -> NDArray[np.int64]:
-    return np.fromiter(values, dtype=np.int64)
-
-
-def _sizes(records: Sequence[MemoryRecord], terms: Sequence[tuple[str, ...]]) -> NDArray[np.int64]:
-    contents = _numbers(map(sys.getsizeof, [record.content for record in records]))
-    sizes: NDArray[np.int64] = contents + _numbers(map(sys.getsizeof, terms)) + _RECORD_BYTES
-    return sizes
+def _bytes_of(records: Sequence[MemoryRecord], terms: Iterable[tuple[str, ...]]) -> int:
+    return _RECORD_BYTES * len(records) + sum(map(sys.getsizeof, chain(map(_CONTENT, records), terms)))
 
 
 def _expiry(record: MemoryRecord) -> int:

@@ -4,7 +4,7 @@ import calendar
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import regex
@@ -32,8 +32,10 @@ _MONTH = "|".join(sorted(MONTHS_BY_NAME, key=len, reverse=True))
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
 _COUNT = "|".join(COUNTS)
-# Every time that is known is written with one of these; to see that there is none takes a tenth of the whole grammar.
-_HINTS = (*"0123456789", "day", "night", "morning", "week", "month", "year", *_SHORT)
+# What a time is written with, by kind; to see that it is not there takes a tenth of a pattern's search.
+_HINTS = {"digit": tuple("0123456789"), "month": tuple(_SHORT), "day": ("day", "night", "morning"),
+          "unit": ("day", "week", "month", "year"), "ago": (" ago",)}  # fmt: skip
+_EPOCH = date(1970, 1, 1).toordinal()
 _WEIGHTS = {"month": (7, 0.8), "year": (15, 0.2)}
 
 
@@ -71,12 +73,15 @@ def periods(text: str, *, now: int) -> tuple[Period, ...]:
         text: A question; parts that are no possible date are passed over.
         now: Milliseconds since the epoch that the question is asked at.
     """
-    if not _hints_at_time(text):
+    hinted = _hinted(text.lower())
+    if not hinted:
         return ()
-    today = datetime.fromtimestamp(min(max(now, DAY_MS * 800), DAY_MS * 2_900_000) / 1000, UTC).date()
+    today = date.fromordinal(_EPOCH + min(max(now // DAY_MS, 800), 2_900_000))
     found: list[Period] = []
     left = text
-    for pattern, read in _GRAMMAR:
+    for needed, pattern, read in _GRAMMAR:
+        if not needed <= hinted:
+            continue
         matches = list(pattern.finditer(left))
         for match in matches:
             with contextlib.suppress(ValueError, OverflowError):
@@ -88,13 +93,12 @@ def periods(text: str, *, now: int) -> tuple[Period, ...]:
     return tuple(dict.fromkeys(found))[:MAX_PERIODS]
 
 
-def _hints_at_time(text: str) -> bool:
-    return any(map(text.lower().__contains__, _HINTS))
+def _hinted(folded: str) -> set[str]:
+    return {kind for kind, hints in _HINTS.items() if any(map(folded.__contains__, hints))}
 
 
 def _span(start: date, end: date, *, reach: float, worth: float) -> Period:
-    midnight = datetime.min.time()
-    starts, ends = (round(datetime.combine(day, midnight, UTC).timestamp() * 1000) for day in (start, end))
+    starts, ends = ((day.toordinal() - _EPOCH) * DAY_MS for day in (start, end))
     return Period(starts, ends, reach, worth)
 
 
@@ -168,27 +172,29 @@ def _units_back(unit: str, back: int, today: date) -> Period:
     return _span(span.first, span.last + timedelta(days=1), reach=reach, worth=worth)
 
 
-def _compiled(pattern: str) -> "regex.Pattern[str]":
-    return regex.compile(pattern, regex.IGNORECASE | regex.ASCII)
-
-
 _Read = Callable[["regex.Match[str]", date], Period]
+_Rule = tuple[frozenset[str], "regex.Pattern[str]", _Read]
+
+
+def _rule(needed: str, pattern: str, read: _Read) -> _Rule:
+    """Return how a time is read, where each kind of hint is there that it needs."""
+    return frozenset(needed.split()), regex.compile(pattern, regex.IGNORECASE | regex.ASCII), read
+
+
 # The longer forms first; a bare "may" or "march" is a verb, unless a year or a preposition stands beside it.
-_GRAMMAR: tuple[tuple["regex.Pattern[str]", _Read], ...] = (
-    (_compiled(rf"\b{_YEAR}-(?P<month>\d\d)(?:-(?P<day>\d\d))?\b"), _iso),
-    (_compiled(rf"\b{_DAY}(?: of)? (?P<month>{_MONTH})\b\.?(?:,? {_YEAR}\b)?"), _day_of_month),
-    (_compiled(rf"\b(?P<month>{_MONTH})\.? {_DAY}\b(?:,? {_YEAR}\b)?"), _day_of_month),
-    (_compiled(rf"\b(?P<which>)(?P<month>{_MONTH})\b\.?,?(?: of)? {_YEAR}\b"), _month),
-    (
-        _compiled(rf"\b(?P<which>in|last|this|since|during|of|early|late|mid)[ -](?P<month>{_MONTH})\b(?P<year>)"),
+_GRAMMAR: tuple[_Rule, ...] = (
+    _rule("digit", rf"\b{_YEAR}-(?P<month>\d\d)(?:-(?P<day>\d\d))?\b", _iso),
+    _rule("digit month", rf"\b{_DAY}(?: of)? (?P<month>{_MONTH})\b\.?(?:,? {_YEAR}\b)?", _day_of_month),
+    _rule("digit month", rf"\b(?P<month>{_MONTH})\.? {_DAY}\b(?:,? {_YEAR}\b)?", _day_of_month),
+    _rule("digit month", rf"\b(?P<which>)(?P<month>{_MONTH})\b\.?,?(?: of)? {_YEAR}\b", _month),
+    _rule(
+        "month",
+        rf"\b(?P<which>in|last|this|since|during|of|early|late|mid)[ -](?P<month>{_MONTH})\b(?P<year>)",
         _month,
     ),
-    (_compiled(rf"\b{_YEAR}\b"), _year),
-    (_compiled(r"\b(?P<word>the day before yesterday|yesterday|today|tonight|this morning|last night)\b"), _named_day),
-    (_compiled(rf"\b(?:(?P<which>last|this|on) )?(?P<weekday>{'|'.join(WEEKDAYS)})\b"), _weekday),
-    (_compiled(r"\b(?P<which>this|last|past|previous) (?P<unit>weekend|week|month|year)\b"), _unit),
-    (
-        _compiled(rf"\b(?P<count>\d{{1,3}}|{_COUNT})(?: of)? (?P<unit>day|weekend|week|month|year)s? ago\b"),
-        _ago,
-    ),
+    _rule("digit", rf"\b{_YEAR}\b", _year),
+    _rule("day", r"\b(?P<word>the day before yesterday|yesterday|today|tonight|this morning|last night)\b", _named_day),
+    _rule("day", rf"\b(?:(?P<which>last|this|on) )?(?P<weekday>{'|'.join(WEEKDAYS)})\b", _weekday),
+    _rule("unit", r"\b(?P<which>this|last|past|previous) (?P<unit>weekend|week|month|year)\b", _unit),
+    _rule("unit ago", rf"\b(?P<count>\d{{1,3}}|{_COUNT})(?: of)? (?P<unit>day|weekend|week|month|year)s? ago\b", _ago),
 )

@@ -1,8 +1,8 @@
 """Stop words of languages, and telling languages apart by them."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from struct import Struct
 
 from stop_words import safe_get_stop_words
 
@@ -40,19 +40,31 @@ def stop_words(language: str) -> frozenset[str]:
 class StopWords:
     """The stop words of several languages, by word; tells languages apart.
 
+    A tally is a number that says of each language how often its stop words were heard; tallies are added like numbers,
+    as long as that makes no more than SAMPLE_TOKENS tokens.
+
     Args:
         known: Stop words by language; English among them.
     """
 
     def __init__(self, known: Mapping[str, frozenset[str]]) -> None:
-        self._languages_of: dict[str, list[str]] = {}
-        for language, words in known.items():
-            for word in words:
-                self._languages_of.setdefault(word, []).append(language)
+        self._languages = sorted(known)
+        self._counts = Struct(f"<{len(known)}H")  # of each language 16 bits, which hold far more than SAMPLE_TOKENS
+        self._tallies: dict[str, int] = {}
+        for place, language in enumerate(self._languages):
+            for word in known[language]:
+                self._tallies[word] = self._tallies.get(word, 0) + (1 << 16 * place)
 
-    def of(self, token: str) -> Sequence[str]:
-        """Return the languages that a token is a stop word of."""
-        return self._languages_of.get(token, ())
+    def of(self, token: str) -> int:
+        """Return the tally of one token: once for each language that it is a stop word of."""
+        return self._tallies.get(token, 0)
+
+    def most(self, tally: int) -> str:
+        """Return the language heard most; English where there is none, and unless it was MARGIN times as often."""
+        counts = self._counts.unpack(tally.to_bytes(self._counts.size, "little"))
+        most = max(counts)
+        enough = most >= 2 and most > MARGIN * counts[self._languages.index(ENGLISH)]
+        return self._languages[counts.index(most)] if enough else ENGLISH
 
     def language(self, tokens: Iterable[str]) -> str:
         """Return the language that most stop words among the first SAMPLE_TOKENS tokens belong to; see ``most``.
@@ -60,13 +72,4 @@ class StopWords:
         Args:
             tokens: Folded words of the text.
         """
-        return most(chain.from_iterable(map(self.of, islice(tokens, SAMPLE_TOKENS))))
-
-
-def most(languages: Iterable[str]) -> str:
-    """Return the language that occurs most; English where there is none, and unless it does MARGIN times as often."""
-    counts = Counter(languages)
-    if not counts:
-        return ENGLISH
-    best, count = max(sorted(counts.items()), key=lambda item: item[1])
-    return best if count >= 2 and count > MARGIN * counts[ENGLISH] else ENGLISH
+        return self.most(sum(map(self.of, islice(tokens, SAMPLE_TOKENS))))

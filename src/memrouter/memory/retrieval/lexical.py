@@ -1,8 +1,10 @@
 """BM25 over the texts of one corpus, term by term, and as the share of a query's weight that each text holds."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +23,15 @@ MAX_TERMS = 64
 """Most terms of a query that are known, and that are unknown, that count; of the known ones the rarest."""
 MAX_SPELLINGS = 8
 """Most unknown terms of a query for which words of nearly their spelling are looked for."""
-MAX_GONE = 2
-"""How many times the words that there are may be looked among for spellings, those that have gone included."""
+MAX_LATE = 16
+"""Most texts that come before others without all statistics being made anew; a share of all where that is more."""
+LATE_SHARE = 32
+"""That share: one of so many."""
+LATE_BYTES = 256
+"""Memory that a term of the late texts takes, rounded up."""
 
 Values = NDArray[np.float64]
+Late: TypeAlias = Mapping[str, tuple[tuple[int, int], ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,30 +71,51 @@ class LexicalIndex:
     that the text holds: 1 for a text of at most average length that holds every term, less where terms are missing or
     drowned in a long text. Terms found nowhere count in the divisor.
 
+    Texts may come before the others, a few at a time; until they are many, they are looked up beside ``postings``.
+
     Args:
-        postings: The statistics of the texts.
-        spelling: Knows every word of them, and perhaps others; None where nobody has asked for one yet.
+        postings: The statistics of the texts, or of the last ones of them.
+        spelling: Knows every word of the texts, and perhaps others; None where nobody has asked for one yet.
+        late: Of each term the texts before those of ``postings`` that hold it: their numbers, the last one's 0, and how
+            often they do.
+        lengths: Number of terms of each text; None where ``postings`` stands for all.
     """
 
-    def __init__(self, postings: Postings, *, spelling: Spelling | None = None) -> None:
+    def __init__(
+        self,
+        postings: Postings,
+        *,
+        spelling: Spelling | None = None,
+        late: Late | None = None,
+        lengths: NDArray[np.int64] | None = None,
+    ) -> None:
         self.postings = postings
-        lengths = postings.lengths
+        self._late = late or {}
+        self._lengths = lengths = postings.lengths if lengths is None else lengths
         self._size = lengths.size
-        self._norm = K1 * (1 - B + B * lengths / (float(lengths.mean()) if lengths.any() else 1.0))
+        self._ahead = lengths.size - postings.lengths.size
+        total = int(np.add.reduce(lengths))
+        self._norm = K1 * (1 - B + B * lengths / (total / lengths.size if total else 1.0))
         self._spelling = spelling  # made when it is first needed, which it is by few questions
 
-    def changed(self, rows: NDArray[np.int64], added: Mapping[int, Sequence[str]]) -> "LexicalIndex":
-        """Return the index of changed texts; see ``Postings.changed``."""
-        postings, spelling = self.postings.changed(rows, added), self._spelling
-        if spelling is not None and spelling.size <= MAX_GONE * len(postings.vocabulary):
-            spelling.add(chain.from_iterable(added.values()))
-            return LexicalIndex(postings, spelling=spelling)
-        return LexicalIndex(postings)
+    def preceded(self, texts: Sequence[Sequence[str]], new: int) -> "LexicalIndex":
+        """Return the index of ``texts``, given as their terms, of which all but the first ``new`` are those of this."""
+        if self._spelling is not None:
+            self._spelling.add(chain.from_iterable(texts[:new]))
+        if self._ahead + new > max(MAX_LATE, len(texts) // LATE_SHARE):
+            return LexicalIndex(Postings.of(texts), spelling=self._spelling)
+        late = dict(self._late)
+        for number, terms in enumerate(reversed(texts[:new]), start=self._ahead):
+            for term, count in Counter(terms).items():
+                late[term] = (*late.get(term, ()), (number, count))
+        lengths = np.concatenate(([len(terms) for terms in texts[:new]], self._lengths))
+        return LexicalIndex(self.postings, spelling=self._spelling, late=late, lengths=lengths)
 
     @property
     def nbytes(self) -> int:
         """Return an estimate of the memory it takes, vocabulary included."""
-        return self.postings.nbytes + self._norm.nbytes + SPELLING_BYTES * len(self.postings.vocabulary)
+        words = SPELLING_BYTES * len(self.postings.vocabulary) + LATE_BYTES * len(self._late)
+        return self.postings.nbytes + 2 * self._norm.nbytes + words
 
     def match(self, terms: Iterable[str], *, spelling: float = 0.0) -> Matches:
         """Return which texts hold which of ``terms``; repeats do not count.
@@ -96,15 +124,15 @@ class LexicalIndex:
             terms: A query's.
             spelling: How much of a term that no text holds a text holds, 0 to 1, that has one of nearly its spelling.
         """
-        chosen, spellings = self._chosen(dict.fromkeys(terms)), MAX_SPELLINGS
-        vocabulary = self.postings.vocabulary
+        chosen = self._chosen(dict.fromkeys(terms))
         held = np.zeros((len(chosen), self._size + 1))
         frequency = self._fill_all(held, chosen)
-        for row, term in enumerate(chosen):
-            if spelling > 0 and spellings > 0 and term not in vocabulary:
-                spellings -= 1
-                for near in self._near(term):
-                    self._fill(held[row], near, spelling)
+        if spelling > 0:
+            for row in np.flatnonzero(frequency == 0)[:MAX_SPELLINGS].tolist():
+                for near in self._near(chosen[row]):
+                    found = np.zeros((1, self._size + 1))
+                    self._fill_all(found, [near])
+                    np.maximum(held[row], found[0] * spelling, out=held[row])
         return Matches(chosen, _idf(frequency, self._size), held, frequency)
 
     def scores(self, terms: Iterable[str]) -> Values:
@@ -116,19 +144,23 @@ class LexicalIndex:
         distinct = list(terms)
         if len(distinct) <= MAX_TERMS:
             return tuple(distinct)
-        known = sorted((term for term in distinct if term in self.postings.vocabulary), key=self._frequency)[:MAX_TERMS]
-        unknown = [term for term in distinct if term not in self.postings.vocabulary][:MAX_TERMS]
+        known = sorted(filter(self._knows, distinct), key=self._frequency)[:MAX_TERMS]
+        unknown = [term for term in distinct if not self._knows(term)][:MAX_TERMS]
         counting = {*known, *unknown}
         return tuple(term for term in distinct if term in counting)
 
+    def _knows(self, term: str) -> bool:
+        return term in self.postings.vocabulary or term in self._late
+
     def _frequency(self, term: str) -> int:
-        number = self.postings.vocabulary[term]
-        return int(self.postings.starts[number + 1] - self.postings.starts[number])
+        number, starts = self.postings.vocabulary.get(term), self.postings.starts
+        early = 0 if number is None else int(starts[number + 1] - starts[number])
+        return early + len(self._late.get(term, ()))
 
     def _near(self, term: str) -> list[str]:
         if self._spelling is None:
-            self._spelling = Spelling(self.postings.vocabulary)
-        return [near for near in self._spelling.near(term) if near in self.postings.vocabulary]
+            self._spelling = Spelling(chain(self.postings.vocabulary, self._late))
+        return list(filter(self._knows, self._spelling.near(term)))
 
     def _fill_all(self, held: Values, terms: Sequence[str]) -> NDArray[np.int64]:
         """Note for each term, a row, what the texts hold that hold it as it is spelled; return how many those are."""
@@ -139,19 +171,21 @@ class LexicalIndex:
         ends = frequency.cumsum()
         whole = int(ends[-1]) if ends.size else 0
         places = np.arange(whole) + (starts - ends + frequency).repeat(frequency)
-        texts = postings.texts.take(places)
+        texts = postings.texts.take(places) + self._ahead
         rows = np.arange(0, held.size, self._size + 1).repeat(frequency)
         held.put(rows + texts, self._shares(texts, postings.counts.take(places)))
+        late = [
+            (row, self._ahead - 1 - number, count)
+            for row, term in enumerate(terms)
+            for number, count in self._late.get(term, ())
+        ]
+        if late:
+            rows, texts, counts = np.asarray(late).T
+            held[rows, texts] = self._shares(texts, counts)
+            frequency += np.bincount(rows, minlength=len(terms))
         return frequency
 
-    def _fill(self, row: Values, term: str, share: float) -> None:
-        postings = self.postings
-        number = postings.vocabulary[term]
-        places = slice(postings.starts[number], postings.starts[number + 1])
-        texts = postings.texts[places]
-        row[texts] = np.maximum(row[texts], self._shares(texts, postings.counts[places]) * share)
-
-    def _shares(self, texts: NDArray[np.int32], counts: NDArray[np.int32]) -> Values:
+    def _shares(self, texts: NDArray[np.integer], counts: NDArray[np.integer]) -> Values:
         shares: Values = np.minimum(1.0, counts * (K1 + 1) / (counts + self._norm.take(texts)))
         return shares
 

@@ -1,15 +1,16 @@
 """Who said each memory of a corpus, when, and beside what."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, count
+from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from memrouter.memory.retrieval.rows import Number, merged, places_of
 from memrouter.memory.retrieval.words import Analyzer
 from memrouter.models.memory import MemoryRecord, Source
 
@@ -20,16 +21,25 @@ _SPEAKER = regex.compile(r"\s*+(\p{L}[\p{L}\p{M}'. -]{1,39}+):\s")
 _CENTURIES = ("19", "20")
 _YEAR_CHARS = 4
 _NAME_BYTES = 200
+_ROW_BYTES = 65  # of all numbers of a row
+_SOURCES = tuple(Source)
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
 class Provenance:
     """Where the records of a corpus come from, row by row.
 
+    Turns are named by places, which stay the same when records come before the others: place -1 is that behind the last
+    row, for no turn, and the rows come before it, the last one at -2. They are indices of any array with a value a row,
+    and one more for no turn.
+
     Attributes:
-        turns: Row of the first record of the turn that each record belongs to: its own unless records of one
+        turns: Place of the first record of the turn that each record belongs to: its own unless records of one
             conversation, source and turn share it.
-        neighbours: Shape (n, 2): rows of the first record of the turn before and of the turn after; -1 for none.
+        shares_turns: Whether several records belong to one turn.
+        neighbours: Shape (n, 2): places of the first record of the turn before and of the turn after; -1 for none.
         conversations: Number of each record's conversation, counted from 0; -1 for none.
         numbers: The same by the names of the conversations.
         by_conversation: Rows with a conversation, one conversation after the other.
@@ -38,10 +48,12 @@ class Provenance:
         names: Number of each speaker by name (first index term of ``Name:`` at the start) or role.
         times: ``created_at`` of each record.
         lengths: ln(1 + number of terms), up to FULL_LENGTH terms.
-        timed: Whether each record names a time; known for English.
+        terms: Index terms of each record.
+        time_terms: Those that name a time, but for years.
     """
 
     turns: NDArray[np.int64]
+    shares_turns: bool
     neighbours: NDArray[np.int64]
     conversations: NDArray[np.int64]
     numbers: Mapping[str, int]
@@ -51,20 +63,20 @@ class Provenance:
     names: Mapping[str, int]
     times: NDArray[np.int64]
     lengths: NDArray[np.float64]
-    timed: NDArray[np.bool_]
+    terms: Sequence[Sequence[str]]
+    time_terms: frozenset[str]
 
     @cached_property
-    def shares_turns(self) -> bool:
-        """Return whether several records belong to one turn."""
-        return bool((self.turns != np.arange(self.turns.size)).any())
+    def timed(self) -> NDArray[np.bool_]:
+        """Return whether each record names a time; known for English."""
+        vocabulary = set(chain.from_iterable(self.terms))
+        times = self.time_terms.intersection(vocabulary).union(filter(_is_year, vocabulary))
+        return np.fromiter((not times.isdisjoint(each) for each in self.terms), np.bool_, len(self.terms))
 
     @property
     def nbytes(self) -> int:
         """Return an estimate of the memory it takes."""
-        numbers = (self.turns, self.neighbours, self.conversations, self.speakers, self.times)
-        places = (self.by_conversation, self.starts)
-        arrays = (*numbers, *places, self.lengths, self.timed)
-        return sum(array.nbytes for array in arrays) + _NAME_BYTES * (len(self.names) + len(self.numbers))
+        return _ROW_BYTES * self.turns.size + _NAME_BYTES * (len(self.names) + len(self.numbers))
 
 
 def read_provenance(
@@ -73,7 +85,6 @@ def read_provenance(
     analyzer: Analyzer,
     *,
     previous: Provenance | None = None,
-    rows: NDArray[np.int64] | None = None,
 ) -> Provenance:
     """Return where ``records`` come from.
 
@@ -81,114 +92,85 @@ def read_provenance(
         records: In the order of the corpus.
         terms: Index terms of each.
         analyzer: That of the corpus.
-        previous: That of other records, at least one, from which what is known is taken.
-        rows: For each record its row in ``previous``; -1 for a new one.
+        previous: That of the last ones of them, at least one; it is not read again.
     """
-    if previous is None or rows is None:
-        new, names = list(range(len(records))), {}
-    else:
-        new, names = np.flatnonzero(rows < 0).tolist(), dict(previous.names)
-    fresh, fresh_terms = [records[row] for row in new], [terms[row] for row in new]
+    size = len(records)
+    new = size if previous is None else size - previous.turns.size
+    fresh, counts = records[:new], np.fromiter(map(len, terms[:new]), dtype=np.int64, count=new)
+    names, numbers = ({}, {}) if previous is None else (dict(previous.names), dict(previous.numbers))
 
     def column(name: str, values: "NDArray[Number]") -> "NDArray[Number]":  # strings cost nothing at each call
-        return values if previous is None or rows is None else merged(getattr(previous, name), rows, values)
+        return values if previous is None else np.concatenate((values, getattr(previous, name)))
 
-    counts = np.fromiter(map(len, fresh_terms), dtype=np.int64, count=len(fresh))
-    timed = _timed(fresh_terms, analyzer)
-    speakers = column("speakers", _numbered(_speakers(fresh, analyzer), names))
-    placed = _placed(records, previous, rows)
-    grouped = placed.conversations.argsort(kind="stable")[np.count_nonzero(placed.conversations < 0) :]
-    present = frozenset(speakers.tolist())
+    told = _numbered([record.conversation_id for record in fresh], numbers)
+    conversations = column("conversations", told)
+    turns, beside = column("turns", np.arange(-size - 1, new - size - 1)), np.full((2, size), -1)
+    shares_turns = False
+    if previous is None:
+        rows = (conversations >= 0).nonzero()[0].tolist()
+    else:
+        beside[:, new:] = previous.neighbours.T
+        talks = dict.fromkeys(told[told >= 0].tolist())
+        rows = [row for talk in talks for row in (conversations == talk).nonzero()[0].tolist()]
+        shares_turns = previous.shares_turns
+    if len(rows) > 1:
+        shares_turns |= _read_turns(records, conversations, rows, turns, beside)
+    grouped = conversations.argsort(kind="stable")[np.count_nonzero(conversations < 0) :]
     return Provenance(
-        turns=placed.turns,
-        neighbours=placed.neighbours,
-        conversations=placed.conversations,
-        numbers=placed.numbers,
+        turns=turns,
+        shares_turns=shares_turns,
+        neighbours=beside.T,
+        conversations=conversations,
+        numbers=numbers,
         by_conversation=grouped,
-        starts=placed.conversations.take(grouped).searchsorted(np.arange(len(placed.numbers))),
-        speakers=speakers,
-        names={name: number for name, number in names.items() if number in present},
-        times=column("times", np.fromiter((record.created_at for record in fresh), np.int64, len(fresh))),
+        starts=conversations.take(grouped).searchsorted(np.arange(len(numbers))),
+        speakers=column("speakers", _numbered(_speakers(fresh, analyzer), names)),
+        names=names,
+        times=column("times", np.fromiter((record.created_at for record in fresh), np.int64, new)),
         lengths=column("lengths", np.log1p(np.minimum(counts, FULL_LENGTH))),
-        timed=column("timed", np.fromiter((not timed.isdisjoint(each) for each in fresh_terms), np.bool_, len(fresh))),
+        terms=terms,
+        time_terms=analyzer.time_terms,
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Placed:
-    """The columns of ``Provenance`` that tell conversations and turns."""
+def _read_turns(
+    records: Sequence[MemoryRecord],
+    conversations: NDArray[np.int64],
+    rows: Sequence[int],
+    turns: NDArray[np.int64],
+    beside: NDArray[np.int64],
+) -> bool:
+    """Note the turns of all records of some conversations, and those beside them; a turn goes by its first record.
 
-    conversations: NDArray[np.int64]
-    numbers: Mapping[str, int]
-    turns: NDArray[np.int64]
-    neighbours: NDArray[np.int64]
-
-
-def _placed(records: Sequence[MemoryRecord], previous: Provenance | None, rows: NDArray[np.int64] | None) -> _Placed:
-    """Return the conversation of each record, its turn, and the turns beside it."""
-    size = len(records)
-    if previous is None or rows is None or len(previous.turns) > np.count_nonzero(rows >= 0):
-        numbers: dict[str, int] = {}
-        conversations = _numbered([record.conversation_id for record in records], numbers)
-        placed = _Placed(conversations, numbers, np.arange(size), np.full((size, 2), -1, dtype=np.int64))
-        _read_turns(records, placed, np.flatnonzero(conversations >= 0).tolist())
-        return placed
-    # Nothing has gone: but for the places, only conversations that something came to are other than they were.
-    fresh, numbers = (rows < 0).nonzero()[0], dict(previous.numbers)
-    told = _numbered([records[row].conversation_id for row in fresh.tolist()], numbers)
-    conversations = merged(previous.conversations, rows, told)
-    places = places_of(rows, len(previous.turns) + 1)  # the last: -1, none beside
-    turns = merged(places.take(previous.turns), rows, fresh)
-    neighbours = places.take(previous.neighbours).take(rows, axis=0)
-    neighbours[fresh] = -1
-    placed = _Placed(conversations, numbers, turns, neighbours)
-    touched = frozenset(told.tolist()) - {-1}
-    if touched:
-        _read_turns(records, placed, [row for row, talk in enumerate(conversations.tolist()) if talk in touched])
-    return placed
-
-
-def _read_turns(records: Sequence[MemoryRecord], placed: _Placed, rows: Sequence[int]) -> None:
-    """Find the turns of all records of some conversations; a turn goes by the position of its first record."""
-    talks = placed.conversations.take(rows).tolist()
-    firsts: dict[tuple[int, Source, int], int] = {}
-    told: list[tuple[int, int, Source, int]] = []
-    for row, talk in zip(rows, talks, strict=True):
+    Returns:
+        Whether several of the records belong to one turn.
+    """
+    strands: defaultdict[int, dict[int, int]] = defaultdict(dict)  # by conversation and source: places by turn
+    told, mine, end = [], [], len(records) + 1
+    for row, talk in zip(reversed(rows), reversed(conversations.take(rows).tolist()), strict=True):
         record = records[row]
         if record.turn_index is not None:
-            told.append((row, talk, record.source, record.turn_index))
-            firsts.setdefault((talk, record.source, record.turn_index), row)
-    if told:
-        places = [row for row, *_ in told]
-        placed.turns[places] = [firsts[talk, source, index] for _, talk, source, index in told]
-        placed.neighbours[places] = [
-            (firsts.get((talk, source, index - 1), -1), firsts.get((talk, source, index + 1), -1))
-            for _, talk, source, index in told
-        ]
+            strand = strands[talk * len(_SOURCES) + _SOURCES.index(record.source)]
+            strand[record.turn_index] = row - end
+            told.append(row)
+            mine.append((strand, record.turn_index))
+    turns[told] = [strand[index] for strand, index in mine]
+    beside[0, told] = [strand.get(index - 1, -1) for strand, index in mine]
+    beside[1, told] = [strand.get(index + 1, -1) for strand, index in mine]
+    return sum(map(len, strands.values())) < len(told)
 
 
-def _numbered(names: Sequence[str | None], numbers: dict[str, int]) -> NDArray[np.int64]:
+def _numbered(names: Iterable[str | None], numbers: dict[str, int]) -> NDArray[np.int64]:
     """Return the number of each name, -1 for None; names that have none in ``numbers`` get the next one there."""
-    ahead = count(max(numbers.values(), default=-1) + 1)
-    found = [
-        -1 if name is None else numbers[name] if name in numbers else numbers.setdefault(name, next(ahead))
-        for name in names
-    ]
+    found = [-1 if name is None else numbers.setdefault(name, len(numbers)) for name in names]
     return np.asarray(found, dtype=np.int64)
 
 
-def _timed(terms: Sequence[Sequence[str]], analyzer: Analyzer) -> frozenset[str]:
-    """Return those of the terms that name a time."""
-    vocabulary = set(chain.from_iterable(terms))
-    years = [term for term in vocabulary if term[:2] in _CENTURIES and len(term) == _YEAR_CHARS and _is_number(term)]
-    return analyzer.time_terms.intersection(vocabulary).union(years)
+def _is_year(term: str) -> bool:
+    return len(term) == _YEAR_CHARS and term[:2] in _CENTURIES and term.isascii() and term.isdecimal()
 
 
-def _is_number(term: str) -> bool:
-    return term.isascii() and term.isdecimal()
-
-
-def _speakers(records: Sequence[MemoryRecord], analyzer: Analyzer) -> list[str | None]:
+def _speakers(records: Iterable[MemoryRecord], analyzer: Analyzer) -> list[str | None]:
     known: dict[str, str | None] = {}
     found = []
     for record in records:

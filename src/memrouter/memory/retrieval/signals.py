@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import iadd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +40,8 @@ class Signals:
 
     def total(self, weights: SignalWeights) -> Values:
         """Return the weighted sum."""
-        total = np.zeros_like(self.vector_scores)
-        for name, values in self.by_weight.items():
-            if values is not self.nothing:
-                total += getattr(weights, name) * values
+        telling = ((name, values) for name, values in self.by_weight.items() if values is not self.nothing)
+        total: Values = reduce(iadd, [getattr(weights, name) * values for name, values in telling])
         return total
 
     def parts(self) -> Mapping[str, Values]:
@@ -81,12 +81,12 @@ def read_signals(
     # A speaker's name says who said it, not what was said: it is a signal of its own.
     names = set(speakers.values()).intersection(matches.terms)
     weights = np.where([term in names for term in matches.terms], 0.0, matches.weights) if names else matches.weights
-    whole = float(matches.weights.sum()) or 1.0
+    whole = float(np.add.reduce(matches.weights)) or 1.0
     covered = matches.weights @ passages
     return Signals(
         vector_scores=scores,
-        lexical_scores=_clipped(matches.weights @ own / whole),
-        coverage=_clipped(covered / whole),
+        lexical_scores=np.minimum(matches.weights @ own / whole, 1.0),
+        coverage=np.minimum(covered / whole, 1.0),
         strange_names=_strange_names(question, matches),
         nothing=nothing,
         by_weight={
@@ -99,11 +99,6 @@ def read_signals(
             "time": origin.timed.astype(np.float64) if question.asks_when else nothing,
         },
     )
-
-
-def _clipped(shares: Values) -> Values:
-    clipped: Values = np.minimum(np.maximum(shares, 0.0), 1.0)
-    return clipped
 
 
 def _before(held: Values, origin: Provenance) -> Values:
@@ -121,7 +116,7 @@ def _conversations(held: Values, weights: Values, origin: Provenance) -> Values:
     if size < 2:
         return np.zeros(origin.conversations.size)
     together = np.maximum.reduceat(held.take(origin.by_conversation, axis=1), origin.starts, axis=1)
-    spread = together.sum(axis=1)
+    spread = np.add.reduce(together, axis=1)
     rarity = np.where(weights > 0, np.log1p((size - spread + 0.5) / (spread + 0.5)), 0.0)
     worth = np.zeros(size + 1)  # the last place stands for number -1: no conversation
     worth[:-1] = rarity @ together

@@ -4,17 +4,17 @@ import asyncio
 import re
 import threading
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, islice
-from typing import Generic, NamedTuple, Self, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import regex
 import Stemmer
 
 from memrouter.config.retrieval import AUTO, LANGUAGES
 from memrouter.memory.retrieval.irregular import IRREGULAR
-from memrouter.memory.retrieval.languages import ENGLISH, SAMPLE_TOKENS, StopWords, most, stop_words
+from memrouter.memory.retrieval.languages import ENGLISH, SAMPLE_TOKENS, StopWords, stop_words
 
 MAX_TOKEN_CHARS = 64
 """Longer tokens are cut; both sides of a search cut alike."""
@@ -63,6 +63,10 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", folded)
 
 
+def _parts(text: str) -> list[str]:
+    return _folded(text).split()
+
+
 def _pieces(run: str) -> list[str]:
     if _CJK_RUN.match(run):
         return [run[i : i + 2] for i in range(max(1, len(run) - 1))]
@@ -94,19 +98,15 @@ class _Known(dict[str, tuple[T, ...]], Generic[T]):
 
 
 class Sample(NamedTuple):
-    """What tells the language of a text.
+    """What tells the language of texts.
 
     Attributes:
-        tokens: How many of its tokens were looked at.
-        languages: Those that one of these is a stop word of, once for each.
+        heard: Of each of their first SAMPLE_TOKENS tokens the tally of languages that it is a stop word of.
+        tally: The sum of these; see ``StopWords``.
     """
 
-    tokens: int
-    languages: tuple[str, ...]
-
-
-Samples: TypeAlias = Mapping[str, Sample]
-"""By text."""
+    heard: tuple[int, ...] = ()
+    tally: int = 0
 
 
 class Analyzer:
@@ -144,20 +144,20 @@ class Analyzer:
 
     def suited_to(self, texts: Sequence[str]) -> "Analyzer":
         """Return the analyzer for the language of ``texts``."""
-        return self.sampled(texts, {})[0]
+        return self.sampled(texts)[0]
 
-    def sampled(self, texts: Sequence[str], known: Samples) -> tuple["Analyzer", Samples]:
+    def sampled(self, texts: Iterable[str], older: Sample | None = None) -> tuple["Analyzer", Sample]:
         """Return what ``suited_to`` returns, this one whatever they are in, and what it was told by.
 
         Args:
-            texts: As for ``suited_to``.
-            known: What texts were told by before, some of these perhaps.
+            texts: As for ``suited_to``, or the first ones of them.
+            older: What the others were told by; None for no others.
         """
-        return self, {}
+        return self, older or Sample()
 
     def terms(self, text: str) -> list[str]:
         """Return the index terms of ``text`` in order, repeats included."""
-        return list(chain.from_iterable(map(self._known.__getitem__, _folded(text).split())))
+        return list(chain.from_iterable(map(self._known.__getitem__, _parts(text))))
 
     def search_words(self, text: str, *, limit: int = 64) -> tuple[str, ...]:
         """Return up to ``limit`` distinct words for a store's own word search: each token, and its stem if another."""
@@ -187,7 +187,7 @@ class DetectingAnalyzer(Analyzer):
     def __init__(self, analyzers: Mapping[str, Analyzer]) -> None:
         super().__init__()
         self._analyzers = analyzers
-        words = StopWords({language: analyzer.stop_words for language, analyzer in analyzers.items()})
+        self._words = words = StopWords({language: analyzer.stop_words for language, analyzer in analyzers.items()})
         self._heard = _Known(lambda part: tuple(map(words.of, _tokens_of(part))))
 
     @classmethod
@@ -196,24 +196,15 @@ class DetectingAnalyzer(Analyzer):
         analyzers = {language: Analyzer(language) for language in {ENGLISH, *languages}}
         return cls({language: each for language, each in sorted(analyzers.items()) if each.stop_words})
 
-    def sampled(self, texts: Sequence[str], known: Samples) -> tuple[Analyzer, Samples]:
+    def sampled(self, texts: Iterable[str], older: Sample | None = None) -> tuple[Analyzer, Sample]:
         """Return the analyzer for the language of most stop words in the first words of ``texts``; see ``Analyzer``."""
-        samples: dict[str, Sample] = {}
-        heard: list[tuple[str, ...]] = []
-        left = SAMPLE_TOKENS
-        for text in texts:
-            sample = known.get(text) or self._sample(text, SAMPLE_TOKENS)
-            if sample.tokens > left:
-                heard.append(self._sample(text, left).languages)
-                break
-            samples[text] = sample
-            heard.append(sample.languages)
-            left -= sample.tokens
-        return self._analyzers[most(chain.from_iterable(heard))], samples
-
-    def _sample(self, text: str, limit: int) -> Sample:
-        heard = tuple(islice(chain.from_iterable(map(self._heard.__getitem__, _folded(text).split())), limit))
-        return Sample(len(heard), tuple(chain.from_iterable(heard)))
+        parts = chain.from_iterable(map(_parts, texts))
+        heard = tuple(islice(chain.from_iterable(map(self._heard.__getitem__, parts)), SAMPLE_TOKENS))
+        left, tally = SAMPLE_TOKENS - len(heard), sum(heard)
+        if older is not None:
+            heard += older.heard[:left]
+            tally += older.tally - sum(older.heard[left:])
+        return self._analyzers[self._words.most(tally)], Sample(heard, tally)
 
 
 async def open_analyzer(language: str) -> Analyzer:

@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from memrouter.memory.retrieval.corpus import Corpus, follow, follow_at_once
 from memrouter.memory.retrieval.words import Analyzer
@@ -17,8 +17,7 @@ MAX_FOLLOWED = 64
 """Most memories whose changes wait to be worked into a corpus; beyond, it is read anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class CorpusKey:
+class CorpusKey(NamedTuple):
     """What a corpus holds: the memories of these types in this scope."""
 
     scope: Scope
@@ -119,6 +118,7 @@ class WorkingSet:
         self._large: OrderedDict[CorpusKey, None] = OrderedDict()
         self._flights: dict[CorpusKey, Flight] = {}
         self._tasks: set[asyncio.Task[Corpus | None]] = set()
+        self._told: Callable[[str], Awaitable[None]] | None = None
         self.hits = 0
         self.misses = 0
         self.evictions = 0
@@ -171,6 +171,10 @@ class WorkingSet:
         """Let the next request try to load the owner whole again."""
         self._large.pop(key, None)
 
+    def wait_for(self, told: Callable[[str], Awaitable[None]]) -> None:
+        """Have a load wait first for a change of the user's that is about to be told to ``changed``, by ``told``."""
+        self._told = told
+
     def changed(self, change: Change, generation: int) -> None:
         """Note a change that this process has made, and the owner's generation since."""
         for key in self._keys_of.get(change.user_id, ()) if self._follow else ():
@@ -211,6 +215,8 @@ class WorkingSet:
         try:
             if after is not None:
                 await asyncio.wait({after.task})
+            if self._told is not None and key in self._kept:
+                await self._told(key.scope.user_id)
             flight.begun = True
             held = flight.held = await self._up_to_date(key)
             corpus = await load(held)
