@@ -1,6 +1,7 @@
 """A change is one transaction: whatever breaks it off leaves all of it or nothing."""
 
 import asyncio
+import re
 import signal
 import sqlite3
 import sys
@@ -203,3 +204,64 @@ async def test_what_was_committed_is_there_after_reopening(
     await store.aclose()
     again = await open_store()
     assert [plain(found) for found in await again.get(Scope("alice"), [record.id], now=NOW)] == [plain(record)]
+
+
+async def a_mix(store: SqliteStore, make: RecordFactory) -> list[Change]:
+    """Fill a store, and return changes of several owners: three that only add, and one of every other kind."""
+    held = {user: make.make(f"held by {user}", user_id=user, id=f"held-{user}") for user in "abcdefgh"}
+    await store.create(list(held.values()))
+    new = {user: make.make(f"new of {user}", user_id=user, id=f"new-{user}") for user in "abcdefghi"}
+    return [
+        Change("a", 1, put=[new["a"], make.make("another", user_id="a", id="another")]),
+        Change("b", 1, put=[new["b"]]),
+        Change("c", 7, put=[new["c"]]),
+        Change("d", 1, put=[replace(held["d"], content="rewritten"), new["d"]]),
+        Change("e", 1, put=[new["e"]], remove=frozenset({"held-e"})),
+        Change("f", 1, put=[replace(new["f"], id="held-a")]),
+        Change("g", 1, put=[replace(new["g"], access_count=3, last_accessed=NOW)]),
+        Change("i", 0, put=[new["i"]]),
+        Change("h", 1, put=[new["h"]]),
+    ]
+
+
+@pytest.mark.parametrize("bad", [None, {"embedding_model": "other"}, {"importance": 1.5}, {"id": "new-a"}])
+async def test_changes_that_are_made_together_end_as_if_each_was_made_alone(
+    open_store: OpenStore, path: Path, bad: dict[str, object] | None
+) -> None:
+    async def ended(*, together: bool) -> tuple[list[object], list[object]]:
+        store = await open_store()
+        make = RecordFactory(store.capabilities)
+        changes = await a_mix(store, make)
+        if bad is not None:
+            changes.insert(4, Change("j", 0, put=[replace(make.make("bad", user_id="j"), **bad)]))  # type: ignore[arg-type] # fields of any type
+        if together:
+            made = await asyncio.gather(*map(store.commit, changes), return_exceptions=True)
+        else:
+            made = [(await asyncio.gather(store.commit(change), return_exceptions=True))[0] for change in changes]
+        records = [plain(record) async for page in store.scan(ScanQuery()) for record in page.records]
+        await store.aclose()
+        assert_sound(path)
+        for file in path.parent.glob(f"{path.name}*"):
+            file.unlink()
+        return [outcome if isinstance(outcome, int | None) else type(outcome) for outcome in made], list(records)
+
+    assert await ended(together=True) == await ended(together=False)
+
+
+async def test_only_changes_that_add_to_a_known_owner_are_made_by_few_statements(
+    store: SqliteStore, make: RecordFactory
+) -> None:
+    changes = await a_mix(store, make)
+    statements: list[str] = []
+
+    def together(connection: sqlite3.Connection) -> list[int | None]:
+        connection.set_trace_callback(statements.append)
+        made = list(store._commit.together(connection, [*changes, Change("b", 1, put=[make.make(user_id="b")])]))
+        connection.set_trace_callback(None)
+        return made
+
+    made = await store._writer.run(together)
+    assert made == [2, None, None, None, None, None, None, None, 2, None], "b has two changes at once"
+    # One that sets off a trigger is told again behind it.
+    own = {text for text in statements if re.match(r"\s*(?:SELECT \(|INSERT INTO memories|UPDATE)", text)}
+    assert len(own) == 4, "three memories are added by two statements"

@@ -3,14 +3,14 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from memrouter.errors import StoreUnavailable
+from memrouter.errors import InvalidRequest, StoreUnavailable
 from memrouter.stores.sqlite.store import SqliteStore
-from memrouter.stores.sqlite.workers import Job, Reader, Writer
+from memrouter.stores.sqlite.workers import Alike, Job, Reader, Writer
 
 
 def connected(path: Path) -> sqlite3.Connection:
@@ -132,6 +132,52 @@ async def test_a_write_that_fails_is_undone_alone(writer: Writer, reader: Reader
     assert [results[0], results[2]] == [1, 2]
     assert isinstance(results[1], StoreUnavailable)
     assert await numbers(reader) == [1, 2]
+
+
+class Together:
+    """Inserts numbers by one statement, negative ones aside, and notes which."""
+
+    def __init__(self, *, then: Exception | None = None) -> None:
+        self.calls: list[list[int]] = []
+        self._then = then
+
+    def __call__(self, connection: sqlite3.Connection, numbers: Sequence[int]) -> list[int | None]:
+        self.calls.append(list(numbers))
+        connection.executemany("INSERT INTO numbers VALUES (?)", [(number,) for number in numbers if number >= 0])
+        if self._then is not None:
+            raise self._then
+        return [number if number >= 0 else None for number in numbers]
+
+    def job(self, number: int) -> Alike[int]:
+        return Alike(number, lambda connection, alone: insert(alone)(connection), self)
+
+
+async def test_writes_of_a_kind_that_wait_are_done_together(writer: Writer, reader: Reader) -> None:
+    gate, together, others = Gate(), Together(), Together()
+    jobs = [together.job(1), together.job(-2), together.job(3), insert(4), others.job(5), together.job(6)]
+    tasks = await behind(gate, writer, *jobs)
+    gate.open()
+    assert await asyncio.gather(*tasks) == [1, -2, 3, 4, 5, 6]
+    assert (together.calls, others.calls) == ([[1, -2, 3]], [])
+    assert sorted(await numbers(reader)) == [-2, 1, 3, 4, 5, 6]
+
+
+async def test_writes_that_cannot_be_done_together_are_done_one_by_one(writer: Writer, reader: Reader) -> None:
+    gate, together = Gate(), Together()
+    tasks = await behind(gate, writer, *(together.job(number) for number in (1, 2, 2, 3)))
+    gate.open()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(result, InvalidRequest) for result in results] == [False, False, True, False]
+    assert await numbers(reader) == [1, 2, 3]
+
+
+async def test_a_database_that_fails_in_the_midst_of_several_writes_fails_all(writer: Writer, reader: Reader) -> None:
+    gate, together = Gate(), Together(then=sqlite3.OperationalError("disk"))
+    tasks = await behind(gate, writer, together.job(1), together.job(2))
+    gate.open()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [StoreUnavailable] * 2
+    assert await numbers(reader) == []
 
 
 async def test_a_transaction_that_the_driver_gave_up_fails_every_write_in_it(writer: Writer, reader: Reader) -> None:

@@ -29,7 +29,7 @@ EMBEDDER = HashEmbedder(64)
 
 def said(user: str, text: str) -> FinishedTurn:
     draft = MemoryDraft(text, MemoryType.EPISODIC, source=Source.CONVERSATION, role="turn")
-    return FinishedTurn(Scope(user), (draft,), begun_at=1)
+    return FinishedTurn(Scope(user), lambda: (draft,), begun_at=1)
 
 
 async def stored(store: SqliteStore, user: str, number: int) -> None:
@@ -94,3 +94,23 @@ async def test_what_was_stored_is_in_the_kept_memories_before_the_next_question(
     assert await after.turns.drain(30) == 0
     (held,) = memory._retriever._working_set._kept.values()
     assert {"My dog Rex likes bones.", "My cat Luna likes tuna."} < {record.content for record in held.records}
+
+
+async def test_a_question_while_a_turn_is_being_stored_does_not_read_everything_anew(
+    after: AfterTurns, store: SqliteStore
+) -> None:
+    assert after.writer is not None
+    memory, scope = after.writer._service, Scope("anna")
+    kept, policy = memory._retriever._working_set, RecallPolicy(limit=5, threshold=0.5)
+    for number in range(20):
+        after.turns.offer(said("anna", f"My cat number {number} likes tuna."))
+        assert await after.turns.drain(30) == 0
+        await memory.recall(scope, "What does my cat like?", policy)
+        read = kept.misses
+        after.turns.offer(said("anna", f"My dog number {number} likes bones."))
+        storing = asyncio.create_task(after.turns.drain(30))
+        while not storing.done():
+            await memory.recall(scope, "What does my dog like?", policy)
+            await asyncio.sleep(0)
+        assert kept.misses == read
+        assert len((await memory.recall(scope, f"My dog number {number}", policy)).hits) > 0

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 import msgspec
 
 from memrouter.errors import InvalidRequest
-from memrouter.memory.storing.writer import FinishedTurn
 from memrouter.models.chat import ChatDraft, ChatRequest
 from memrouter.models.memory import DEFAULT_PROJECT, Scope
 from memrouter.models.turn import Identity, MemoryOutcome, MemoryStatus, Reply, Turn
@@ -63,9 +62,9 @@ async def store_turn(
     messages = [{"role": "user", "content": user}] if isinstance(user, str) else list(user)
     turn = _turn(scope, messages, conversation)
     turn.begun_at = runtime.clock.now_ms()
-    drafts = await runtime.recall.drafts(turn, Reply(assistant, status=200, complete=True), scope)
-    if drafts:
-        await runtime.turn_writer.store(FinishedTurn(scope, tuple(drafts), begun_at=turn.begun_at))
+    await runtime.turn_writer.store(
+        await runtime.recall.finished(turn, Reply(assistant, status=200, complete=True), scope)
+    )
 
 
 def _turn(scope: Scope, messages: Sequence[Message], conversation: str | None) -> Turn:

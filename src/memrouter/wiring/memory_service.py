@@ -52,6 +52,7 @@ async def open_memory_service(
         reranking=reranking,
     )
     service.gate.edits.watch(working_set.changed)
+    working_set.wait_for(service.gate.edits.told)
     return service
 
 

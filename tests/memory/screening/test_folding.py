@@ -1,9 +1,11 @@
 import base64
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memrouter.memory.screening import folding
 from memrouter.memory.screening.folding import decoded, folded, smuggles
 
 
@@ -51,3 +53,9 @@ def test_any_text_can_be_folded(text: str) -> None:
     folded(text)
     list(decoded(text))
     smuggles(text)
+
+
+@given(st.text("ab z014$ .\u00e9", max_size=8))
+def test_a_sign_for_a_letter_is_seen_wherever_it_touches_one(text: str) -> None:
+    touches = re.search(r"[a-z][0134578$]|[0134578$][a-z]", text) is not None
+    assert (folding._LEET_SIGN.search(text) is not None) == touches

@@ -85,6 +85,14 @@ def test_any_text_can_be_judged(text: str) -> None:
         assert judge(text) in (True, False)
 
 
+COOKIES = st.from_regex(re.compile(junk._TOPICS[0].pattern, re.IGNORECASE))
+
+
+@given(st.one_of(COOKIES, st.text()))
+def test_a_text_is_passed_over_only_where_no_cookies_stand(text: str) -> None:
+    assert junk._may_be_of_cookies(text) or junk._TOPICS[0].search(text) is None
+
+
 MARKERS = st.from_regex(re.compile(junk._MAIL_MARKERS.pattern, re.IGNORECASE))
 
 

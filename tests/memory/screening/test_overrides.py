@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memrouter.memory.screening import overrides
 from memrouter.memory.screening.folding import folded
 from memrouter.memory.screening.overrides import Overrides
 
@@ -63,3 +64,8 @@ def test_someone_may_take_back_his_own_instructions_and_nobody_else_s() -> None:
 @given(st.text(), st.booleans())
 def test_any_text_can_be_judged(text: str, own: bool) -> None:
     assert found(text, own=own) in (True, False)
+
+
+@given(st.from_regex(overrides._COMPACT))
+def test_a_verb_stands_in_whatever_is_written_without_blanks(text: str) -> None:
+    assert any(verb in text for verb in overrides._COMPACT_VERBS)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from memrouter.config.memory import MemorySettings
 from memrouter.errors import InvalidRequest, NotFound, StoreUnavailable
 from memrouter.memory.storing.drafts import MemoryDraft, MemoryEdit
-from memrouter.memory.storing.write_gate import Write
+from memrouter.memory.storing.write_plan import Write
 from memrouter.models.history import Actor
 from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source, Trust, content_digest
 from memrouter.stores.base import MemoryStore

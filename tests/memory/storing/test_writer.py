@@ -21,7 +21,7 @@ from memrouter.testing.clock import ManualClock
 
 from ..gates import ANNA, CountingEmbedder, open_store, turn
 
-TURN = FinishedTurn(ANNA, (turn("My cat Luna likes tuna more than chicken."),), begun_at=1)
+TURN = FinishedTurn(ANNA, lambda: (turn("My cat Luna likes tuna more than chicken."),), begun_at=1)
 
 
 REFUSED = "mallory"
@@ -102,8 +102,25 @@ async def test_nothing_is_stored_for_a_user_for_whom_saving_is_off(service: Memo
     assert b'turns_skipped_total{reason="saving_off"} 1.0' in metrics.render()
 
 
+async def test_a_turn_of_low_information_is_counted_and_not_stored(service: MemoryService) -> None:
+    metrics = Metrics()
+    writer = TurnWriter(service=service, metrics=metrics)
+    nothing = FinishedTurn(ANNA, lambda: (), begun_at=1)
+    assert await writer.store_all([nothing, TURN]) == [None, None]
+    assert (await service.list(ANNA)).total == 1
+    assert writer.empty == 1
+    assert b'turns_skipped_total{reason="low_information"} 1.0' in metrics.render()
+
+
+async def test_a_turn_whose_memories_cannot_be_made_fails_alone(service: MemoryService) -> None:
+    broken = FinishedTurn(Scope("bob"), lambda: [turn(f"{1 // 0}")], begun_at=1)
+    failures = await TurnWriter(service=service, metrics=Metrics()).store_all([broken, TURN])
+    assert [type(failure) for failure in failures] == [ZeroDivisionError, type(None)]
+    assert (await service.list(ANNA)).total == 1
+
+
 def said(user: str, text: str, index: int = 0) -> FinishedTurn:
-    return FinishedTurn(Scope(user), (turn(text, index),), begun_at=1)
+    return FinishedTurn(Scope(user), lambda: (turn(text, index),), begun_at=1)
 
 
 async def test_turns_of_several_users_are_embedded_in_one_call(service: MemoryService, embedder: Calls) -> None:

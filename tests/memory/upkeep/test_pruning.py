@@ -11,7 +11,8 @@ from memrouter.memory.upkeep.pruning import PIECE, Leaving
 from memrouter.memory.upkeep.retention import Rule
 from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import Scope
-from memrouter.stores.query import Filter, MergeMode, Patch
+from memrouter.stores.query import Filter, MergeMode
+from memrouter.testing.edits import edit
 from memrouter.testing.records import NOW
 
 from .upkeep_bench import DAY, Bench
@@ -64,7 +65,7 @@ async def test_what_happens_just_before_the_removal_is_seen(bench: Bench, what: 
     acts: dict[str, Any] = {
         "touch": partial(store.touch, scope, [first.id], now=now),
         "pin": partial(store.merge, [replace(first, pinned=True)], mode=MergeMode.REPLACE),
-        "edit": partial(store.update, scope, first.id, Patch(updated_at=now, importance=0.4)),
+        "edit": partial(edit, store, scope, first.id, now=now, importance=0.4),
         "delete": partial(store.delete, scope, Filter(ids=frozenset({first.id}))),
     }
 

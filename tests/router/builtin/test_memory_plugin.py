@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from inspect import getclosurevars
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,7 +24,7 @@ from memrouter.memory.storing.writer import FinishedTurn
 from memrouter.models.memory import Matrix, MemoryRecord, Scope, Trust
 from memrouter.models.turn import Identity, MemoryStatus, Reply, Turn
 from memrouter.observability.metrics import Metrics
-from memrouter.router.builtin.memory_plugin import MemoryRecall
+from memrouter.router.builtin.memory_plugin import INLINE_CHARS, MemoryRecall
 from memrouter.router.builtin.memory_policies import RoutePolicies
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.instrumented import InstrumentedStore
@@ -169,6 +170,15 @@ async def test_tool_output_is_handed_over_only_where_the_route_says_so(tmp_path:
         plain, with_tools = desk.finished
         assert [draft.trust for draft in plain.drafts] == [Trust.DIRECT_USER]
         assert [(draft.trust, draft.content) for draft in with_tools.drafts[1:]] == [(Trust.TOOL, "bird: Figaro")]
+
+
+async def test_of_a_long_turn_only_what_is_to_be_remembered_waits(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        await desk.chat(QUESTION)
+        await desk.chat(f"{QUESTION} {'I like my birds. ' * (INLINE_CHARS // 10)}")
+        short, long = (getclosurevars(finished.extracted).nonlocals for finished in desk.finished)
+        assert ("request" in short, "request" in long) == (True, False)
+        assert all(len(finished.drafts) == 1 for finished in desk.finished)
 
 
 async def test_a_finished_turn_knows_when_its_request_came_and_not_when_it_was_let_in(tmp_path: Path) -> None:

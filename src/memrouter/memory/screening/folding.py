@@ -26,7 +26,8 @@ _CONFUSABLE = str.maketrans(
     "аеорсухіјѕԁһԛԝѵкмнтвгпьαοερνικτυχωӏϲߋ",
     "aeopcyxijsdhqwvkmhtbrnbaoepviktuxwlco",
 )
-_LEET_SIGN = re.compile(r"[a-z][0134578$]|[0134578$][a-z]")
+# Begins with what is seldom there: such a pattern is found quicker.
+_LEET_SIGN = re.compile(r"[0134578$](?:(?=[a-z])|(?<=[a-z][0134578$]))")
 _LEET_WORD = re.compile(r"(?<![\w$])[a-z0134578$]{4,30}(?![\w$])")
 _LEET = str.maketrans("0134578$", "oieastbs")
 _SPACED_SIGN = re.compile(r"(?:[ .\-_*|/,][^\W\d_]){4}")

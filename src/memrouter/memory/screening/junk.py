@@ -304,13 +304,18 @@ def is_boilerplate(text: str) -> bool:
         return False
     if _BOILERPLATE.match(text) and not _first_person_early(text):
         return True
-    if all(topic.search(text) for topic in _TOPICS) and not _personal(text):
+    if _may_be_of_cookies(text) and all(topic.search(text) for topic in _TOPICS) and not _personal(text):
         return True
     return _may_be_mail(text) and len({found[0].casefold() for found in _MAIL_MARKERS.finditer(text)}) >= 2
 
 
+def _may_be_of_cookies(text: str) -> bool:
+    """Return whether the first topic may stand in a text; beyond ASCII, letters have too many forms to tell."""
+    return not text.isascii() or "cookie" in text.lower()
+
+
 def _may_be_mail(text: str) -> bool:
-    """Return whether a marker of mail may stand in a text; beyond ASCII, letters have too many forms to tell."""
+    """Return whether a marker of mail may stand in a text; likewise."""
     if not text.isascii():
         return True
     lowered = text.lower()

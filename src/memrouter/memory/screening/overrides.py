@@ -174,6 +174,8 @@ _COMPACT = re.compile(
     r"safety|given|prior|previous)[\W_]{0,3}){0,3}"
     r"(?:instruction|rule|prompt|guideline|directive|command)"
 )
+_COMPACT_VERBS = ("ignore", "disregard", "forget", "override", "bypass")
+"""One of them stands in whatever ``_COMPACT`` finds, and is found quicker."""
 _OWN = frozenset(
     """
     my me mine mein meine meinen mes mon mis mi meus minhas miei mie mijn mina mine moje moja мои мои
@@ -203,7 +205,8 @@ class Overrides:
             text: In folded form.
             own: Whether someone may take back instructions of his own ("ignore my previous instructions").
         """
-        if _COMPACT.search(text) and not (own and re.search(r"\bmy\W", text)):
+        may_be = any(verb in text for verb in _COMPACT_VERBS)
+        if may_be and _COMPACT.search(text) and not (own and re.search(r"\bmy\W", text)):
             return True
         return self._spaced(text, own=own) or (_NON_LATIN.search(text) is not None and self._without_blanks(text))
 

@@ -21,6 +21,8 @@ PAUSE_SECONDS: Final = 0.02
 """Longest pause before the second try; twice as long before each further one, up to ``MAX_PAUSE_SECONDS``."""
 MAX_PAUSE_SECONDS: Final = 0.25
 """Longest pause of all: whoever waits longer than the others never gets between them."""
+TOLD_SECONDS: Final = 0.05
+"""Longest that a reader waits for a change to be told: a store that hangs must not hold up what it has not locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,21 @@ class OwnerEdits:
         self._rng = rng
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._watchers: list[Callable[[Change, int], None]] = []
+        self._under_way: dict[str, asyncio.Future[None]] = {}
         self.outlines = Outlines()
 
     def watch(self, watcher: Callable[[Change, int], None]) -> None:
         """Have every change that is made here told, with the owner's generation since; the watcher must not wait."""
         self._watchers.append(watcher)
+
+    async def told(self, user_id: str) -> None:
+        """Wait until the change of a user's memories that is being made has been told, or has failed.
+
+        In between, the store holds what the watchers do not know of yet: who reads then reads everything anew.
+        """
+        under_way = self._under_way.get(user_id)
+        if under_way is not None:
+            await asyncio.wait((under_way,), timeout=TOLD_SECONDS)
 
     async def apply(self, user_id: str, plan: Callable[[], Awaitable[Plan[T]]]) -> T:
         """Make a change and return its plan's result.
@@ -94,13 +106,23 @@ class OwnerEdits:
                 if not planned.put and not planned.remove:
                     return planned.result
                 change = Change(user_id, after=generation, put=planned.put, remove=planned.remove)
-                made = await self._store.commit(change)
-                if made is not None:
-                    self._tell(change, made)
+                if await self._committed(change):
                     return planned.result
                 self.outlines.outdated(user_id)
                 await asyncio.sleep(min(MAX_PAUSE_SECONDS, PAUSE_SECONDS * 2**attempt) * self._rng.random())
         raise StoreUnavailable("this user's memories are being changed without a pause; try again later")
+
+    async def _committed(self, change: Change) -> bool:
+        """Make a change and have it told; return whether the owner's generation still stood."""
+        under_way = self._under_way[change.user_id] = asyncio.get_running_loop().create_future()
+        try:
+            made = await self._store.commit(change)
+            if made is not None:
+                self._tell(change, made)
+            return made is not None
+        finally:
+            del self._under_way[change.user_id]
+            under_way.set_result(None)
 
     def _tell(self, change: Change, generation: int) -> None:
         self.outlines.changed(change, generation)

@@ -85,6 +85,7 @@ def _phrases(text: str) -> frozenset[str]:
 GREETINGS_AND_THANKS = _phrases(_GREETINGS_AND_THANKS)
 ACKNOWLEDGEMENTS = _phrases(_ACKNOWLEDGEMENTS)
 FILLERS = _phrases(_FILLERS)
+_OPENINGS = frozenset(phrase.split()[0] for phrase in GREETINGS_AND_THANKS | ACKNOWLEDGEMENTS | FILLERS)
 
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _APOSTROPHES = re.compile("['`\u00b4\u02bc\u2018\u2019]")
@@ -98,7 +99,7 @@ def phrase_words(text: str) -> list[str]:
     """Return the words of a short text: folded, without accents, apostrophes, punctuation and stretched letters."""
     bare = text.casefold()
     if bare.isascii():
-        bare = _APOSTROPHES.sub("", bare)
+        bare = bare.replace("'", "").replace("`", "")
     else:
         plain = _APOSTROPHES.sub("", _ACCENTS.sub("", unicodedata.normalize("NFKD", bare)))
         bare = unicodedata.normalize("NFKC", plain)
@@ -126,6 +127,8 @@ def is_small_talk(text: str, *, acknowledgements: bool) -> bool:
 
 
 def _phrase_at_start(words: list[str], *, acknowledgements: bool) -> tuple[int, str]:
+    if words[0] not in _OPENINGS:
+        return 0, ""
     for length in range(min(_LONGEST_PHRASE, len(words)), 0, -1):
         phrase = " ".join(words[:length])
         if phrase in GREETINGS_AND_THANKS or phrase in FILLERS or (acknowledgements and phrase in ACKNOWLEDGEMENTS):

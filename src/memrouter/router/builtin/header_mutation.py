@@ -48,14 +48,8 @@ class HeaderMutation:
         Raises:
             ConfigError: As the class itself.
         """
-        return cls(
-            {
-                decision.name: plugin.configuration
-                for decision in decisions
-                for plugin in decision.plugins
-                if isinstance(plugin, HeaderMutationPlugin)
-            }
-        )
+        own = {decision.name: decision.plugin(HeaderMutationPlugin) for decision in decisions}
+        return cls({name: plugin.configuration for name, plugin in own.items() if plugin is not None})
 
     async def before_upstream(self, turn: Turn) -> None:
         """Change ``turn.upstream_headers``."""

@@ -6,6 +6,7 @@ The one place where store and embedder errors end: they are counted and noted, a
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -34,7 +35,8 @@ logger = logging.getLogger(__name__)
 
 SESSION_HEADER: Final = "x-session-id"
 INLINE_CHARS: Final = 20_000
-"""Turns up to this size are extracted in the event loop: about 1 ms."""
+"""Turns up to this size wait as they are until they are stored, and are extracted then, in the event loop: about 1 ms.
+Of longer ones only what is to be remembered waits."""
 
 
 class MemoryRecall:
@@ -118,7 +120,7 @@ class MemoryRecall:
             return
         with self._tracer.span("memory inject"):
             inject(turn.draft, render_block(hits, now=self._clock.now_ms()), self._policies.of(turn).policy.injection)
-        turn.recalled_ids = tuple(hit.record.id for hit in hits)
+        turn.recalled_ids = tuple([hit.record.id for hit in hits])
         self._metrics.injected(len(hits))
         turn.memory = self._outcome(MemoryStatus.USED, "injected", begun, count=len(hits))
 
@@ -134,11 +136,7 @@ class MemoryRecall:
         if not reply.complete:
             self._metrics.skipped("aborted")
             return
-        drafts = await self.drafts(turn, reply, scope)
-        if drafts:
-            self._store(FinishedTurn(scope, tuple(drafts), begun_at=turn.begun_at, origin=self._tracer.here()))
-        else:
-            self._metrics.skipped("low_information")
+        self._store(await self.finished(turn, reply, scope))
 
     async def _recalls(self, scope: Scope) -> bool:
         """Return whether recall is on for a user."""
@@ -186,18 +184,20 @@ class MemoryRecall:
             self._metrics.dropped(dropped.reason)
         return selection.kept
 
-    async def drafts(self, turn: Turn, reply: Reply, scope: Scope) -> list[MemoryDraft]:
-        """Return what a finished turn leaves to remember."""
-        conversation = _conversation(turn, scope)
+    async def finished(self, turn: Turn, reply: Reply, scope: Scope) -> FinishedTurn:
+        """Return a finished turn as it is to be stored."""
+        request, now, conversation = turn.request, turn.begun_at, _conversation(turn, scope)
         tools = self._policies.of(turn).policy.store_tool_output
 
-        def extracted() -> list[MemoryDraft]:
-            drafts = extract(turn.request, reply, conversation_id=conversation, now=turn.begun_at)
-            return [*drafts, *tool_output(turn.request, reply, conversation_id=conversation)] if tools else drafts
+        def extracted() -> Sequence[MemoryDraft]:
+            drafts = extract(request, reply, conversation_id=conversation, now=now)
+            return [*drafts, *tool_output(request, reply, conversation_id=conversation)] if tools else drafts
 
-        if len(turn.request.body) + len(reply.text) > INLINE_CHARS:
-            return await asyncio.to_thread(extracted)
-        return extracted()
+        finished = FinishedTurn(scope, extracted, begun_at=now, origin=self._tracer.here())
+        if len(request.body) + len(reply.text) <= INLINE_CHARS:
+            return finished
+        drafts = await asyncio.to_thread(extracted)
+        return replace(finished, extracted=lambda: drafts)
 
     def _ignored(self, turn: Turn) -> MemoryOutcome | None:
         reason = worth_searching(turn.request)

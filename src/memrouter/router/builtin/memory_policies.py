@@ -87,9 +87,5 @@ def any_enabled(settings: MemorySettings, decisions: tuple[DecisionSettings, ...
 
 
 def _own_settings(decisions: tuple[DecisionSettings, ...]) -> dict[str, MemoryPluginSettings]:
-    return {
-        decision.name: plugin.configuration
-        for decision in decisions
-        for plugin in decision.plugins
-        if isinstance(plugin, MemoryPlugin)
-    }
+    own = {decision.name: decision.plugin(MemoryPlugin) for decision in decisions}
+    return {name: plugin.configuration for name, plugin in own.items() if plugin is not None}

@@ -24,14 +24,8 @@ class SystemPrompt:
     @classmethod
     def from_decisions(cls, decisions: Sequence[DecisionSettings]) -> "SystemPrompt":
         """Return the plugin for the decisions that configure it."""
-        return cls(
-            {
-                decision.name: plugin.configuration
-                for decision in decisions
-                for plugin in decision.plugins
-                if isinstance(plugin, SystemPromptPlugin)
-            }
-        )
+        own = {decision.name: decision.plugin(SystemPromptPlugin) for decision in decisions}
+        return cls({name: plugin.configuration for name, plugin in own.items() if plugin is not None})
 
     async def before_upstream(self, turn: Turn) -> None:
         """Add or replace the system prompt of ``turn.draft``."""

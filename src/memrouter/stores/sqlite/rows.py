@@ -11,11 +11,13 @@ from memrouter.stores.sqlite.compile import Value
 from memrouter.stores.trail import trail_of, with_trail
 from memrouter.stores.vectors import require_model, to_bytes, to_matrix
 
-INSERT = """
-INSERT INTO memories (owner, id, user_id, project_id, type, content, digest, source, trust, importance, created_at,
-    updated_at, expires_at, conversation_id, turn_index, role, superseded_by, embedding, quarantine, trail)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+_COLUMNS = """(owner, id, user_id, project_id, type, content, digest, source, trust, importance, created_at,
+    updated_at, expires_at, conversation_id, turn_index, role, superseded_by, embedding, quarantine, trail)"""
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_MOST_ROWS = 32
+"""Most rows of one statement."""
+
+INSERT = f"INSERT INTO memories {_COLUMNS} VALUES {_ROW}"  # noqa: S608 - fixed text
 
 PUT = f"""{INSERT}
 ON CONFLICT (id) DO UPDATE SET project_id = excluded.project_id, type = excluded.type, content = excluded.content,
@@ -71,6 +73,20 @@ def fetch(connection: sqlite3.Connection, statement: str, values: Sequence[Value
     return list(rows)
 
 
+def insert_many(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Add rows of ``to_row`` by as few statements as there are ones in the binary form of their number, or so.
+
+    Each number of rows is a statement of its own that SQLite has to compile and keep, so there are only six of them.
+    """
+    first, size = 0, _MOST_ROWS
+    while first < len(rows):
+        while size > len(rows) - first:
+            size //= 2
+        values = [value for row in rows[first : first + size] for value in row]
+        connection.execute(f"{INSERT}{f', {_ROW}' * (size - 1)}", values)
+        first += size
+
+
 def to_row(record: MemoryRecord, owner: int, *, dimension: int, embedding_model: str) -> tuple[Any, ...]:
     """Return the values for ``INSERT``.
 
@@ -110,26 +126,30 @@ def to_records(rows: Sequence[Row], *, dimension: int, embedding_model: str) -> 
 
 
 def _record(row: Row, vector: Vector, *, embedding_model: str) -> MemoryRecord:
-    record = MemoryRecord(
-        id=row[1],
-        user_id=row[2],
-        content=row[5],
-        embedding=vector,
-        embedding_model=embedding_model,
-        created_at=row[9],
-        updated_at=row[10],
-        project_id=row[3],
-        type=_TYPES[row[4]],
-        source=_SOURCES[row[6]],
-        trust=_TRUSTS[row[7]],
-        importance=row[8],
-        last_accessed=row[17],
-        expires_at=row[11],
-        access_count=row[16],
-        conversation_id=row[12],
-        turn_index=row[13],
-        role=row[14],
-        superseded_by=row[15],
-        quarantine=row[18],
+    (
+        _, memory_id, user_id, project_id, type_, content, source, trust, importance, created_at, updated_at,
+        expires_at, conversation_id, turn_index, role, superseded_by, access_count, last_accessed, quarantine, trail,
+    ) = row  # fmt: skip
+    record = MemoryRecord(  # by position: names take more than twice as long, for each memory of a user
+        memory_id,
+        user_id,
+        content,
+        vector,
+        embedding_model,
+        created_at,
+        updated_at,
+        project_id,
+        _TYPES[type_],
+        _SOURCES[source],
+        _TRUSTS[trust],
+        importance,
+        last_accessed,
+        expires_at,
+        access_count,
+        conversation_id,
+        turn_index,
+        role,
+        superseded_by,
+        quarantine,
     )
-    return record if row[19] is None else with_trail(record, row[19])
+    return record if trail is None else with_trail(record, trail)

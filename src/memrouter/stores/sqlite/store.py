@@ -22,7 +22,6 @@ from memrouter.stores.query import (
     Merged,
     MergeMode,
     Page,
-    Patch,
     ScanPage,
     ScanQuery,
     ScopeStats,
@@ -39,7 +38,7 @@ from memrouter.stores.sqlite.scan import Scan
 from memrouter.stores.sqlite.schema import prepare
 from memrouter.stores.sqlite.search import Search
 from memrouter.stores.sqlite.state import SqliteState
-from memrouter.stores.sqlite.workers import Reader, Writer
+from memrouter.stores.sqlite.workers import Alike, Reader, Writer
 from memrouter.stores.sqlite.writes import Writes, delete, prove_writable, touch
 from memrouter.stores.state import StateStore
 
@@ -70,7 +69,7 @@ class SqliteStore:
         self._glance = glance
         self._capabilities = capabilities
         self._reads = Reads(dimension=dimension, embedding_model=model)
-        self._writes = Writes(self._reads, dimension=dimension, embedding_model=model)
+        self._writes = Writes(dimension=dimension, embedding_model=model)
         self._merge = Merge(dimension=dimension, embedding_model=model)
         self._commit = Commit(dimension=dimension, embedding_model=model)
         self._state = SqliteState(writer, reader, glance)
@@ -149,10 +148,6 @@ class SqliteStore:
         now = self._glance.generation(scope.owner)
         return None if now is None else now == generation
 
-    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
-        """See ``MemoryStore.update``."""
-        return await self._writer.run(lambda connection: self._writes.update(connection, scope, memory_id, patch))
-
     async def touch(self, scope: Scope, ids: Sequence[str], *, now: int) -> int:
         """See ``MemoryStore.touch``."""
         return await self._writer.run(lambda connection: touch(connection, scope, ids, now))
@@ -187,7 +182,7 @@ class SqliteStore:
         """See ``MemoryStore.commit``."""
         # Tasks that are about to commit come this far, too: their changes then share one transaction.
         await asyncio.sleep(0)
-        return await self._writer.run(lambda connection: self._commit(connection, change))
+        return await self._writer.run(Alike(change, self._commit, self._commit.together))
 
     @property
     def state(self) -> StateStore:

@@ -6,7 +6,9 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Any, Generic, TypeVar
 
 from memrouter.errors import StoreUnavailable
@@ -22,6 +24,28 @@ _MAX_BATCH = 128
 """Most jobs that share a transaction, and so one commit."""
 _TOLD_AT_ONCE = 16
 """Most callers that are told in one round of the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alike(Generic[T]):
+    """A write of which several that wait are done by a few statements.
+
+    Between two statements, a thread may have to wait for the interpreter for longer than a statement takes.
+
+    Attributes:
+        what: What is to be written.
+        alone: Writes it.
+        together: Writes some of a kind, and returns the result of each; None for one that is to be written alone, of
+            which it has written nothing. Where it raises, each is written alone, unless the database failed.
+    """
+
+    what: Any
+    alone: Callable[[sqlite3.Connection, Any], T]
+    together: Callable[[sqlite3.Connection, Sequence[Any]], Sequence[T | None]]
+
+    def __call__(self, connection: sqlite3.Connection) -> T:
+        """Write it alone."""
+        return self.alone(connection, self.what)
 
 
 class _Asked(Generic[T]):
@@ -164,14 +188,34 @@ class Writer(Worker):
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._guard(self._connection)
-            for write in batch:
-                self._attempt(write)
+            for together, writes in groupby(batch, key=_kind):
+                for write in self._left_of(list(writes)) if together else writes:
+                    self._attempt(write)
             self._connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - handed to every caller that waits for this transaction
             roll_back(self._connection)
             for write in batch:
                 write.fail(error)
         _tell(batch)
+
+    def _left_of(self, writes: Sequence[_Asked[Any]]) -> Sequence[_Asked[Any]]:
+        """Do writes of a kind together, and return those that are to be done alone."""
+        if len(writes) == 1:
+            return writes
+        jobs = [write.job for write in writes if isinstance(write.job, Alike)]
+        self._connection.execute("SAVEPOINT together")
+        try:
+            results = jobs[0].together(self._connection, [job.what for job in jobs])
+        except sqlite3.OperationalError:  # of the database, not of one of them
+            raise
+        except Exception:  # noqa: BLE001 - each of them is told its own, when it is done alone
+            self._connection.execute("ROLLBACK TO together")
+            results = [None] * len(jobs)
+        self._connection.execute("RELEASE together")
+        for write, result in zip(writes, results, strict=True):
+            if result is not None:
+                write.answer(result)
+        return [write for write, result in zip(writes, results, strict=True) if result is None]
 
     def _attempt(self, write: _Asked[Any]) -> None:
         """Run a job inside the open transaction; undo it alone where it raises."""
@@ -191,6 +235,11 @@ class Writer(Worker):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._connection.close()
+
+
+def _kind(write: _Asked[Any]) -> object:
+    """Return what writes of a kind have in common; None for a write that is of none."""
+    return write.job.together if isinstance(write.job, Alike) else None
 
 
 def _tell(batch: Sequence[_Asked[Any]]) -> None:

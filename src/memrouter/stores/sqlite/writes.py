@@ -5,20 +5,18 @@ from collections.abc import Sequence
 
 from memrouter.errors import MemoryConflict
 from memrouter.models.memory import MemoryRecord, Scope
-from memrouter.stores.query import Filter, Patch
+from memrouter.stores.query import Filter
 from memrouter.stores.single import require_single
-from memrouter.stores.sqlite.compile import Value, in_scope, matching, unexpired, visible
+from memrouter.stores.sqlite.compile import in_scope, matching, visible
 from memrouter.stores.sqlite.erasure import mark_erased
-from memrouter.stores.sqlite.reads import Reads, owner_row
+from memrouter.stores.sqlite.reads import owner_row
 from memrouter.stores.sqlite.rows import INSERT, digest, to_row
-from memrouter.stores.vectors import require_model, to_bytes
 
 
 class Writes:
     """The writes of one database; knows the form of its vectors."""
 
-    def __init__(self, reads: Reads, *, dimension: int, embedding_model: str) -> None:
-        self._reads = reads
+    def __init__(self, *, dimension: int, embedding_model: str) -> None:
         self._dimension = dimension
         self._embedding_model = embedding_model
 
@@ -43,44 +41,11 @@ class Writes:
             raise_generation(connection, owner)
         return kept
 
-    def update(self, connection: sqlite3.Connection, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
-        """See ``MemoryStore.update``."""
-        owner, _ = owner_row(connection, scope)
-        changes = self._changes(patch)
-        clause = in_scope(owner, scope.project_id, ids=[memory_id]) & unexpired(patch.updated_at)
-        assignments = ", ".join(f"{column} = ?" for column in changes)
-        changed = connection.execute(
-            f"UPDATE memories AS m SET {assignments} WHERE {clause.sql}",  # noqa: S608 - fixed names, values apart
-            (*changes.values(), *clause.values),
-        ).rowcount
-        if not changed:
-            return None
-        if patch.content is not None:
-            mark_erased(connection)
-        raise_generation(connection, owner)
-        return self._reads.records(connection, in_scope(owner, scope.project_id, ids=[memory_id]))[0]
-
     def _insert(self, connection: sqlite3.Connection, owner: int, record: MemoryRecord) -> None:
         row = to_row(record, owner, dimension=self._dimension, embedding_model=self._embedding_model)
         key = connection.execute(INSERT, row).lastrowid
         if record.access_count or record.last_accessed is not None:
             connection.execute("INSERT INTO access VALUES (?, ?, ?)", (key, record.access_count, record.last_accessed))
-
-    def _changes(self, patch: Patch) -> dict[str, Value | float]:
-        """Return the columns that a patch sets."""
-        changes: dict[str, Value | float | None] = {
-            "type": patch.type,
-            "importance": patch.importance,
-            "expires_at": patch.expires_at,
-            "superseded_by": patch.superseded_by,
-        }
-        if patch.text is not None:
-            content, vector, model = patch.text
-            require_model(model, embedding_model=self._embedding_model)
-            changes["content"] = content
-            changes["digest"] = digest(content)
-            changes["embedding"] = to_bytes(vector, dimension=self._dimension)
-        return {"updated_at": patch.updated_at} | {name: value for name, value in changes.items() if value is not None}
 
 
 def touch(connection: sqlite3.Connection, scope: Scope, ids: Sequence[str], now: int) -> int:
