@@ -139,7 +139,7 @@ class UpstreamError(MemrouterError):
 
 
 class UpstreamUnreachable(UpstreamError):
-    """None of the model's backends could be connected to."""
+    """None of the model's backends could be connected to and spoke HTTP."""
 
 
 class UpstreamTimeout(UpstreamError):

@@ -15,8 +15,8 @@ from memrouter.memory.service import MemoryService
 from memrouter.memory.storing.drafts import MemoryDraft
 from memrouter.models.memory import Scope
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import Patch
 from memrouter.testing.clock import ManualClock
+from memrouter.testing.edits import edit
 
 URL = "/v1/memory"
 ALICE = {"x-authz-user-id": "alice"}
@@ -155,7 +155,7 @@ async def test_superseded_memories_are_listed_only_on_request(
     client: httpx.AsyncClient, store: MemoryStore, clock: ManualClock
 ) -> None:
     old, new = await add(client, "I live in Oslo.", "I live in Rome.")
-    await store.update(Scope("alice"), old["id"], Patch(updated_at=clock.ms, superseded_by=new["id"]))
+    await edit(store, Scope("alice"), old["id"], now=clock.ms, superseded_by=new["id"])
     plain = (await client.get(URL, headers=ALICE)).json()
     every = (await client.get(URL, params={"include_superseded": "true"}, headers=ALICE)).json()
     assert (plain["total"], every["total"]) == (1, 2)

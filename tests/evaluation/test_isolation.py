@@ -44,9 +44,6 @@ class FoldingStore:
         page = await self._inner.list(meant(scope), query)
         return replace(page, records=theirs(page.records, scope))
 
-    async def update(self, scope: Scope, *args: Any) -> MemoryRecord | None:
-        return await self._inner.update(meant(scope), *args)
-
     async def delete(self, scope: Scope, where: Any) -> int:
         return await self._inner.delete(meant(scope), where)
 

@@ -21,9 +21,10 @@ from memrouter.stores.cache_server import ValkeyCacheServer
 from memrouter.stores.cached import CachedStore
 from memrouter.stores.hot_cache import PAUSE_SECONDS, HotCache
 from memrouter.stores.instrumented import InstrumentedStore
-from memrouter.stores.query import EVERYTHING, Candidates, Change, Filter, ListQuery, MergeMode, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, Candidates, Change, Filter, ListQuery, MergeMode, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.clock import ManualClock
+from memrouter.testing.edits import edit
 from memrouter.testing.records import NOW, RecordFactory, plain
 from memrouter.testing.valkey import ValkeyServer
 
@@ -118,10 +119,6 @@ def key(tmp_path: Path, scope: Scope = ALICE) -> str:
     return f"{tmp_path}:{{{scope.owner}}}"
 
 
-def text_patch(make: RecordFactory, text: str) -> Patch:
-    return Patch(updated_at=LATER, content=text, embedding=make.vector(text), embedding_model="test-model")
-
-
 @pytest.mark.parametrize("scan_limit", [0, 1000])
 async def test_a_second_search_is_a_hit_and_the_same_bit_by_bit(
     router: Router, make: RecordFactory, scan_limit: int
@@ -171,7 +168,7 @@ async def commit(store: MemoryStore, *put: MemoryRecord, remove: frozenset[str] 
 Write = Callable[[MemoryStore, RecordFactory, MemoryRecord], Awaitable[object]]
 WRITES: dict[str, tuple[Write, list[str]]] = {
     "create": (lambda store, make, old: store.create([make.make("new")]), ["new", "old"]),
-    "update": (lambda store, make, old: store.update(ALICE, old.id, text_patch(make, "new")), ["new"]),
+    "edit": (lambda store, make, old: edit(store, ALICE, old.id, now=LATER, content="new"), ["new"]),
     "delete": (lambda store, make, old: store.delete(ALICE, Filter(ids=frozenset({old.id}))), []),
     "merge": (
         lambda store, make, old: store.merge([msgspec.structs.replace(old, content="new")], mode=MergeMode.REPLACE),
@@ -416,7 +413,7 @@ async def test_a_random_life_with_many_routers_is_that_of_the_bare_store(
                 project = scope.project_id or "default"
                 await actor.create([make.make(user_id=scope.user_id, project_id=project, expires_at=expires_at)])
             case 1:
-                await actor.update(scope, some, Patch(updated_at=now, importance=rng.random()))
+                await edit(actor, scope, some, now=now, importance=rng.random())
             case 2:
                 await actor.delete(scope, Filter(ids=frozenset({some})))
             case _:

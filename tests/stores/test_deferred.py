@@ -12,7 +12,7 @@ from memrouter.errors import SchemaMismatch, StoreUnavailable
 from memrouter.models.memory import Scope
 from memrouter.stores.base import Capabilities, MemoryStore
 from memrouter.stores.deferred import DeferredStore, open_or_defer
-from memrouter.stores.query import EVERYTHING, Change, ListQuery, MergeMode, Patch, ScanQuery, StoreQuery
+from memrouter.stores.query import EVERYTHING, Change, ListQuery, MergeMode, ScanQuery, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.records import NOW, RecordFactory
 from memrouter.testing.store_contract import StoreContract
@@ -80,7 +80,6 @@ async def test_every_call_says_why_the_store_is_not_open(tmp_path: Path) -> None
         store.get(ALICE, ["m1"], now=NOW),
         store.list(ALICE, ListQuery(limit=1, now=NOW)),
         store.search(ALICE, StoreQuery(vector=None, k=1, now=NOW)),
-        store.update(ALICE, "m1", Patch(updated_at=NOW)),
         store.touch(ALICE, ["m1"], now=NOW),
         store.delete(ALICE, EVERYTHING),
         store.stats(ALICE, now=NOW),

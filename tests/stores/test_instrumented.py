@@ -13,7 +13,7 @@ from memrouter.models.memory import MemoryRecord, Scope, unit
 from memrouter.observability.metrics import Metrics
 from memrouter.stores.base import InstantStore, MemoryStore
 from memrouter.stores.instrumented import InstrumentedStore, StoreObserver, instrumented
-from memrouter.stores.query import EVERYTHING, Change, ListQuery, Merged, MergeMode, Patch, ScanQuery, StoreQuery
+from memrouter.stores.query import EVERYTHING, Change, ListQuery, Merged, MergeMode, ScanQuery, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.clock import ManualClock
 from memrouter.testing.store_contract import StoreContract
@@ -75,9 +75,6 @@ async def test_every_call_goes_through_and_is_told(store: MemoryStore, noted: No
     assert (await store.list(ALICE, ListQuery(limit=1, now=NOW))).total == 2
     found = await store.search(ALICE, StoreQuery(vector=record("a").embedding, k=1, now=NOW))
     assert len(found.records or ()) == 1
-    changed = await store.update(ALICE, "a", Patch(updated_at=NOW, importance=1.0))
-    assert changed is not None
-    assert changed.importance == 1.0
     assert await store.touch(ALICE, ["a"], now=NOW) == 1
     assert (await store.stats(ALICE, now=NOW)).total == 2
     assert list(await store.merge([record("a")], mode=MergeMode.SKIP)) == [Merged.KEPT]
@@ -90,7 +87,7 @@ async def test_every_call_goes_through_and_is_told(store: MemoryStore, noted: No
     await store.check()
     assert await store.delete(ALICE, EVERYTHING) == 2
     assert store.capabilities.backend == "sqlite"
-    operations = ["create", "get", "list", "search", "update", "touch", "stats", "merge", "commit"]
+    operations = ["create", "get", "list", "search", "touch", "stats", "merge", "commit"]
     operations += ["state_put", "state_get", "state_remove", "state_drop", "count", "check", "delete"]
     assert noted.calls == [("sqlite", operation, "ok", 0.0) for operation in operations]
 

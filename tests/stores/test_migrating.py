@@ -19,10 +19,11 @@ from memrouter.stores.cached import CachedStore
 from memrouter.stores.hot_cache import HotCache
 from memrouter.stores.migrating import MigratingStore
 from memrouter.stores.mirror import Mirror, generation
-from memrouter.stores.query import EVERYTHING, Candidates, Change, Filter, ListQuery, MergeMode, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, Candidates, Change, Filter, ListQuery, MergeMode, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.stores.state import StateStore
 from memrouter.testing.clock import ManualClock
+from memrouter.testing.edits import edit
 from memrouter.testing.records import NOW, RecordFactory
 from memrouter.testing.valkey import ValkeyServer
 
@@ -118,7 +119,7 @@ async def test_before_the_start_the_new_store_is_left_alone(house: House, make: 
     record = make.make("likes tea")
     await house.store.create([record])
     await house.store.touch(ALICE, [record.id], now=LATER)
-    await house.store.update(ALICE, record.id, Patch(updated_at=LATER, importance=1.0))
+    await edit(house.store, ALICE, record.id, now=LATER, importance=1.0)
     assert await house.contents() == ["likes tea"]
     assert house.new.asked == []
     assert house.mirror.dirty == 0
@@ -130,10 +131,8 @@ async def test_a_write_is_in_both_stores_when_it_returns(house: House, make: Rec
     await house.store.create([first, second])
     assert await texts(house.new.store) == ["one", "two"]
     await house.store.merge([make.make("three", id="m3")], mode=MergeMode.SKIP)
-    vector = make.vector("four")
-    patch = Patch(updated_at=LATER, content="four", embedding=vector, embedding_model="test-model")
-    await house.store.update(ALICE, first.id, patch)
-    await house.store.update(ALICE, "m3", Patch(updated_at=LATER, superseded_by=first.id))
+    await edit(house.store, ALICE, first.id, now=LATER, content="four")
+    await edit(house.store, ALICE, "m3", now=LATER, superseded_by=first.id)
     await house.store.delete(ALICE, Filter(ids=frozenset({second.id})))
     assert await texts(house.new.store) == ["four", "three"]
     planned = await generation(house.store, "alice")

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from memrouter.models.memory import Scope
-from memrouter.stores.query import EVERYTHING, Change, Filter, ListQuery, Patch
+from memrouter.stores.query import EVERYTHING, Change, Filter, ListQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.records import NOW, RecordFactory
 
@@ -43,15 +43,6 @@ async def test_a_deleted_text_is_not_left_in_the_file(
     await store.aclose()
     assert_erased(path)
     assert secret.embedding.tobytes() not in files(path)
-
-
-async def test_a_rewritten_text_is_not_left_in_the_file(store: SqliteStore, make: RecordFactory, path: Path) -> None:
-    secret = make.make(SECRET)
-    await store.create([*make.many(30), secret])
-    patch = Patch(updated_at=NOW, content="new", embedding=make.vector("new"), embedding_model="test-model")
-    await store.update(ALICE, secret.id, patch)
-    await store.aclose()
-    assert_erased(path)
 
 
 @pytest.mark.parametrize("kind", ["rewritten", "removed"])

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from memrouter.config.memory import SqliteSettings
 from memrouter.errors import InvalidRequest, MemrouterError, SchemaMismatch, StoreUnavailable
 from memrouter.models.memory import Scope
-from memrouter.stores.query import ListQuery, Patch
+from memrouter.stores.query import ListQuery
 from memrouter.stores.sqlite.errors import translated
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.records import NOW, RecordFactory
@@ -140,13 +140,6 @@ async def test_a_record_that_cannot_be_stored_is_the_callers_fault_and_stores_no
     with pytest.raises(InvalidRequest):
         await store.create([make.make(), bad])
     assert (await store.stats(ALICE, now=NOW)).total == 0
-
-
-async def test_half_a_change_of_text_is_refused(store: SqliteStore, make: RecordFactory) -> None:
-    record = make.make()
-    await store.create([record])
-    with pytest.raises(ValueError, match="go together"):
-        await store.update(ALICE, record.id, Patch(updated_at=NOW, content="new"))
 
 
 def test_every_error_of_the_driver_becomes_ours_without_its_message() -> None:

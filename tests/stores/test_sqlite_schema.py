@@ -12,10 +12,11 @@ from msgspec.structs import replace
 from memrouter.config.memory import SqliteSettings
 from memrouter.errors import SchemaMismatch
 from memrouter.models.memory import Scope
-from memrouter.stores.query import Change, Filter, ListQuery, Patch, StoreQuery
+from memrouter.stores.query import Change, Filter, ListQuery, StoreQuery
 from memrouter.stores.sqlite.compile import in_scope, visible
 from memrouter.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from memrouter.stores.sqlite.store import SqliteStore
+from memrouter.testing.edits import edit
 from memrouter.testing.records import NOW, RecordFactory, plain
 
 
@@ -162,9 +163,8 @@ async def test_the_word_index_agrees_with_the_memories_after_every_kind_of_write
 ) -> None:
     records = make.many(20)
     await store.create(records)
-    patch = Patch(updated_at=1, content="new", embedding=make.vector("new"), embedding_model="test-model")
-    await store.update(Scope("alice"), records[3].id, patch)
-    await store.update(Scope("alice"), records[4].id, Patch(updated_at=1, importance=0.1))
+    await edit(store, Scope("alice"), records[3].id, now=1, content="new")
+    await edit(store, Scope("alice"), records[4].id, now=1, importance=0.1)
     await store.delete(Scope("alice"), Filter(ids=frozenset(record.id for record in records[5:9])))
     await store.aclose()
     execute(path, "INSERT INTO memories_fts (memories_fts, rank) VALUES ('integrity-check', 1)")

@@ -14,8 +14,9 @@ import pytest
 from memrouter.config.memory import SqliteSettings
 from memrouter.errors import StoreUnavailable
 from memrouter.models.memory import Scope
-from memrouter.stores.query import Filter, ListQuery, Patch, StoreQuery
+from memrouter.stores.query import Filter, ListQuery, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
+from memrouter.testing.edits import edit
 from memrouter.testing.records import NOW, RecordFactory, plain
 
 OpenStore = Callable[[], Awaitable[SqliteStore]]
@@ -148,12 +149,12 @@ async def test_two_stores_change_the_same_memories_without_loss(
     store: SqliteStore, make: RecordFactory, open_store: OpenStore
 ) -> None:
     other = await open_store()
-    records = make.many(40)
+    records = make.many(10)
     await store.create(records)
 
     async def change(through: SqliteStore) -> None:
         for record in records:
-            assert await through.update(ALICE, record.id, Patch(updated_at=NOW, importance=0.25)) is not None
+            assert await edit(through, ALICE, record.id, now=NOW, importance=0.25) is not None
             assert await through.touch(ALICE, [record.id], now=NOW) == 1
 
     await asyncio.gather(change(store), change(other))

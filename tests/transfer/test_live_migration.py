@@ -11,8 +11,9 @@ import pytest
 from memrouter.errors import StoreUnavailable
 from memrouter.models.memory import MemoryType, Scope
 from memrouter.stores.base import Capabilities, MemoryStore
-from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, Filter, ListQuery, StoreQuery
 from memrouter.stores.state import LEASES
+from memrouter.testing.edits import edit
 from memrouter.testing.records import NOW, RecordFactory
 from memrouter.transfer.live_migration import Phase
 
@@ -82,8 +83,7 @@ class Person:
     async def _edit(self) -> None:
         if self.known:
             memory_id, text = self._rng.choice(list(self.known)), self._text()
-            patch = Patch(updated_at=LATER, content=text, embedding=self._make.vector(text), embedding_model=MODEL)
-            assert await self._router.update(self._scope, memory_id, patch) is not None
+            assert await edit(self._router, self._scope, memory_id, now=LATER, content=text) is not None
             self.known[memory_id] = text
 
     async def _forget(self) -> None:

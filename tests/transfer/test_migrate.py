@@ -13,10 +13,11 @@ from memrouter.embeddings.hashing import HashEmbedder
 from memrouter.errors import InvalidRequest, StoreUnavailable
 from memrouter.models.memory import DEFAULT_PROJECT, MemoryRecord, Scope, Source, Trust
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import EVERYTHING, Filter, MergeMode, Patch, ScanQuery
+from memrouter.stores.query import EVERYTHING, Filter, MergeMode, ScanQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.stores.state import LEASES
 from memrouter.testing.clock import ManualClock
+from memrouter.testing.edits import edit
 from memrouter.testing.records import HOSTILE_IDENTITIES, NOW, RecordFactory, plain
 from memrouter.transfer.migrate import MigrateOptions, MigrateReport, MigrateState, Migration
 from memrouter.transfer.progress import Unseen
@@ -134,9 +135,9 @@ async def test_again_brings_over_what_has_changed_since(scene: Scene) -> None:
     first, second = scene.make.many(2)
     await scene.source.create([first, second])
     await scene.migrate()
-    await scene.source.update(Scope("alice"), first.id, Patch(updated_at=LATER, importance=1.0))
+    await edit(scene.source, Scope("alice"), first.id, now=LATER, importance=1.0)
     await scene.source.create([scene.make.make()])
-    await scene.target.update(Scope("alice"), second.id, Patch(updated_at=LATER, importance=0.25))
+    await edit(scene.target, Scope("alice"), second.id, now=LATER, importance=0.25)
     report = await scene.migrate()
     assert report.complete
     assert (report.outcomes.added, report.outcomes.replaced, report.outcomes.kept) == (1, 1, 1)
@@ -297,8 +298,7 @@ async def test_what_should_have_been_replaced_is_found_out(scene: Scene) -> None
     await scene.source.create([record])
     await scene.migrate()
     scene.state.write(await _done(scene))
-    patch = Patch(updated_at=LATER, importance=0.9)
-    await scene.source.update(Scope("alice"), record.id, patch)
+    await edit(scene.source, Scope("alice"), record.id, now=LATER, importance=0.9)
     report = await scene.migrate(resume=True)
     assert report.proof is not None
     assert (report.proof.different, report.proof.unexplained, report.complete) == (1, 1, False)

@@ -16,8 +16,9 @@ from memrouter.errors import SchemaMismatch, StoreUnavailable
 from memrouter.models.memory import Scope
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.embedding_space import Phase
-from memrouter.stores.query import Filter, ListQuery, MergeMode, Patch, StoreQuery
+from memrouter.stores.query import Change, Filter, ListQuery, MergeMode, StoreQuery
 from memrouter.stores.reindexing import Reindexing
+from memrouter.testing.edits import edit
 from memrouter.testing.milvus import elsewhere
 from memrouter.testing.records import NOW
 from memrouter.testing.valkey import apart, serving, some_server
@@ -228,8 +229,8 @@ async def test_what_is_written_meanwhile_is_caught_up(house: House) -> None:
                 await router.create(added)
                 for number, memory_id in enumerate(ids[:6]):
                     text = f"rewritten {number}"
-                    patch = Patch(LATER, content=text, embedding=OLD.vector(text), embedding_model="model-a")
-                    assert await router.update(Scope(before[memory_id].user_id), memory_id, patch)
+                    scope, vector = Scope(before[memory_id].user_id), OLD.vector(text)
+                    assert await edit(router, scope, memory_id, now=LATER, content=text, embedding=vector)
                 for memory_id in ids[6:9]:
                     where = Filter(ids=frozenset({memory_id}))
                     assert await router.delete(Scope(before[memory_id].user_id), where) == 1
@@ -253,8 +254,8 @@ async def test_a_vector_of_a_text_that_has_changed_is_dropped(house: House) -> N
     (batch,) = [batch async for batch in store.pending(step=10)]
     router = await house.open(OLD)
     rewritten, deleted, _ = before
-    patch = Patch(LATER, content="other", embedding=OLD.vector("other"), embedding_model="model-a")
-    await router.update(Scope("user 0"), rewritten, patch)
+    vector = OLD.vector("other")
+    await edit(router, Scope("user 0"), rewritten, now=LATER, content="other", embedding=vector)
     await router.delete(Scope("user 0"), Filter(ids=frozenset({deleted})))
     assert await store.put(batch.texts, await NEW.embed([text.content for text in batch.texts])) == 1
     (left,) = [batch async for batch in store.pending(step=10)]
@@ -272,8 +273,8 @@ async def test_a_new_vector_goes_with_the_text_it_is_of(house: House) -> None:
         assert await store.put(batch.texts, await NEW.embed([text.content for text in batch.texts])) == 4
     router = await house.open(OLD)
     rewritten, deleted, replaced, _ = before
-    patch = Patch(LATER, content="other", embedding=OLD.vector("other"), embedding_model="model-a")
-    await router.update(Scope("user 0"), rewritten, patch)
+    vector = OLD.vector("other")
+    await edit(router, Scope("user 0"), rewritten, now=LATER, content="other", embedding=vector)
     await router.delete(Scope("user 0"), Filter(ids=frozenset({deleted})))
     fresh = replace(before[replaced], content="third", embedding=OLD.vector("third"))
     await router.merge([fresh], mode=MergeMode.REPLACE)
@@ -290,11 +291,10 @@ async def test_a_router_of_the_old_model_is_told_to_restart_after_the_switch(hou
     known = next(iter(before))
     scope = Scope(before[known].user_id)
     await house.reindex(NEW)
-    patch = Patch(LATER, content="x", embedding=OLD.vector("x"), embedding_model="model-a")
     calls: list[Callable[[], Awaitable[Any]]] = [
         lambda: router.create([make.make(id="late-1", user_id="somebody new")]),
         lambda: router.merge([make.make(id="late-2")], mode=MergeMode.SKIP),
-        lambda: router.update(scope, known, patch),
+        lambda: router.commit(Change(scope.user_id, after=1, put=[make.make(id="late-3", user_id=scope.user_id)])),
         lambda: router.get(scope, [known], now=LATER),
         lambda: router.list(scope, ListQuery(limit=5, now=LATER)),
         lambda: router.search(scope, a_search(OLD, "fact number 1")),
@@ -395,9 +395,8 @@ class Watch:
             self.unsure = fresh.id  # a change that is refused may have been made all the same
             if number % 3 == 1:
                 text = f"{self.user} corrects {number}"
-                vector, name = self.model.vector(text), self.model.info.model
-                patch = Patch(LATER, content=text, embedding=vector, embedding_model=name)
-                if await self.store.update(Scope(self.user), fresh.id, patch):
+                vector = self.model.vector(text)
+                if await edit(self.store, Scope(self.user), fresh.id, now=LATER, content=text, embedding=vector):
                     self.kept[fresh.id] = text
             if number % 5 == 4:
                 await self.store.delete(Scope(self.user), Filter(ids=frozenset({fresh.id})))

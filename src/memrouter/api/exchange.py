@@ -101,22 +101,25 @@ class ChatExchange:
             log_error(error)
             self.metrics.error(error_kind(error))
             form = error_response if foreign is None else foreign.error_form
-            return form(error, request_id=turn.request_id, headers=self._headers(turn, begun))
+            overhead = self._overhead(turn, begun)
+            self._count(turn, overhead)
+            return form(error, request_id=turn.request_id, headers=_headers(turn, overhead))
         except BaseException:
             hangup.release()
             raise
-        self.metrics.upstream(model=turn.model.name, backend=upstream.backend, seconds=turn.upstream_seconds)
-        return self._relay(turn, upstream, hangup, self._headers(turn, begun), foreign)
+        return self._relay(turn, upstream, hangup, self._overhead(turn, begun), foreign)
 
     def _relay(
-        self, turn: Turn, upstream: UpstreamReply, hangup: Hangup, headers: Mapping[str, str], foreign: Foreign | None
+        self, turn: Turn, upstream: UpstreamReply, hangup: Hangup, overhead: float, foreign: Foreign | None
     ) -> RelayResponse:
         async def finish(reply: Reply) -> None:
+            self.metrics.upstream(model=turn.model.name, backend=upstream.backend, seconds=turn.upstream_seconds)
+            self._count(turn, overhead)
             await self.pipeline.finish(turn, reply)
 
         return RelayResponse(
             upstream,
-            extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
+            extra_headers=[(name.encode(), value.encode()) for name, value in _headers(turn, overhead).items()],
             request_id=turn.request_id,
             hangup=hangup,
             reader=ReplyReader.for_headers(upstream.headers, stream=turn.request.stream),
@@ -125,23 +128,30 @@ class ChatExchange:
             closing=None if foreign is None else foreign.closing,
         )
 
-    def _headers(self, turn: Turn, begun: float) -> dict[str, str]:
-        """Count the request and return the headers that tell what the router did."""
-        overhead = self.clock.monotonic() - begun - turn.upstream_seconds
+    def _overhead(self, turn: Turn, begun: float) -> float:
+        """Return the seconds that the router has added so far."""
+        return self.clock.monotonic() - begun - turn.upstream_seconds
+
+    def _count(self, turn: Turn, overhead: float) -> None:
         self.metrics.router_overhead(overhead)
-        headers = {
-            "x-vsr-selected-decision": _ascii(turn.decision),
-            "x-vsr-selected-model": _ascii(turn.model.name),
-            "x-router-overhead-ms": f"{overhead * 1000:.3f}",
-        }
         if turn.memory is not None:
             self.metrics.memory_status(turn.memory.status, turn.decision)
-            headers |= {
-                "x-memory-status": turn.memory.status.value,
-                "x-memory-count": str(turn.memory.count),
-                "x-memory-latency-ms": f"{turn.memory.seconds * 1000:.3f}",
-            }
-        return headers
+
+
+def _headers(turn: Turn, overhead: float) -> dict[str, str]:
+    """Return the headers that tell what the router did."""
+    headers = {
+        "x-vsr-selected-decision": _ascii(turn.decision),
+        "x-vsr-selected-model": _ascii(turn.model.name),
+        "x-router-overhead-ms": f"{overhead * 1000:.3f}",
+    }
+    if turn.memory is not None:
+        headers |= {
+            "x-memory-status": turn.memory.status.value,
+            "x-memory-count": str(turn.memory.count),
+            "x-memory-latency-ms": f"{turn.memory.seconds * 1000:.3f}",
+        }
+    return headers
 
 
 def _turn(request: Request, chat: ChatRequest, identity: Identity, foreign: Foreign | None) -> Turn:

@@ -13,7 +13,6 @@ from memrouter.stores.query import (
     Merged,
     MergeMode,
     Page,
-    Patch,
     ScanPage,
     ScanQuery,
     ScopeStats,
@@ -86,13 +85,6 @@ class MemoryStore(Protocol):
 
     async def search(self, scope: Scope, query: StoreQuery) -> Candidates:
         """Return the candidates for a retrieval; only visible memories."""
-        ...
-
-    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
-        """Change one living memory and return it as it now is.
-
-        Returns None, and writes nothing, where the id is absent, of another owner, or expired at the patch's time.
-        """
         ...
 
     async def touch(self, scope: Scope, ids: Sequence[str], *, now: int) -> int:

@@ -21,7 +21,6 @@ from memrouter.stores.query import (
     Merged,
     MergeMode,
     Page,
-    Patch,
     ScanPage,
     ScanQuery,
     ScopeStats,
@@ -108,11 +107,6 @@ class CachedStore:
                 return kept
         await self._keep(answer, scope, key=key, digest=digest, read_at=query.now, epoch=slot.epoch)
         return answer
-
-    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
-        """See ``MemoryStore.update``."""
-        async with self._writing(scope.owner):
-            return await self._inner.update(scope, memory_id, patch)
 
     async def touch(self, scope: Scope, ids: Sequence[str], *, now: int) -> int:
         """See ``MemoryStore.touch``; kept answers stand, as the generation does."""

@@ -18,7 +18,6 @@ from memrouter.stores.query import (
     Merged,
     MergeMode,
     Page,
-    Patch,
     ScanPage,
     ScanQuery,
     ScopeStats,
@@ -99,10 +98,6 @@ class DeferredStore:
     async def search(self, scope: Scope, query: StoreQuery) -> Candidates:
         """See ``MemoryStore.search``."""
         return await self._store().search(scope, query)
-
-    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
-        """See ``MemoryStore.update``."""
-        return await self._store().update(scope, memory_id, patch)
 
     async def touch(self, scope: Scope, ids: Sequence[str], *, now: int) -> int:
         """See ``MemoryStore.touch``."""

@@ -16,7 +16,6 @@ from memrouter.stores.query import (
     Merged,
     MergeMode,
     Page,
-    Patch,
     ScanPage,
     ScanQuery,
     ScopeStats,
@@ -79,11 +78,6 @@ class InstrumentedStore:
         """See ``MemoryStore.search``."""
         async with self._observed("search"):
             return await self._inner.search(scope, query)
-
-    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
-        """See ``MemoryStore.update``."""
-        async with self._observed("update"):
-            return await self._inner.update(scope, memory_id, patch)
 
     async def touch(self, scope: Scope, ids: Sequence[str], *, now: int) -> int:
         """See ``MemoryStore.touch``."""

@@ -22,7 +22,6 @@ from memrouter.stores.query import (
     Merged,
     MergeMode,
     Page,
-    Patch,
     ScanPage,
     ScanQuery,
     ScopeStats,
@@ -140,11 +139,6 @@ class MigratingStore:
             return await self._search_new_alone(scope, query)
         self._mirror.doubt(scope.user_id)
         return await self._search_old(scope, query)
-
-    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
-        """See ``MemoryStore.update``."""
-        async with self._writing({scope.user_id: frozenset({memory_id})}):
-            return await self._old.update(scope, memory_id, patch)
 
     async def touch(self, scope: Scope, ids: Sequence[str], *, now: int) -> int:
         """See ``MemoryStore.touch``; counted in both, one call after the other for each owner."""

@@ -171,40 +171,6 @@ class Page:
     next: Cursor | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Patch:
-    """A change to one memory; None leaves a field as it is.
-
-    ``content``, ``embedding`` and ``embedding_model`` go together: all three or none.
-
-    Attributes:
-        updated_at: Time of the change in milliseconds since the epoch.
-    """
-
-    updated_at: int
-    content: str | None = None
-    embedding: Vector | None = None
-    embedding_model: str | None = None
-    type: MemoryType | None = None
-    importance: float | None = None
-    expires_at: int | None = None
-    superseded_by: str | None = None
-
-    @property
-    def text(self) -> tuple[str, Vector, str] | None:
-        """Return the new content with its vector and model; None where the content stays.
-
-        Raises:
-            ValueError: Only some of the three are given.
-        """
-        parts = (self.content, self.embedding, self.embedding_model)
-        if self.content is not None and self.embedding is not None and self.embedding_model is not None:
-            return self.content, self.embedding, self.embedding_model
-        if any(part is not None for part in parts):
-            raise ValueError("content, embedding and embedding_model of a patch go together")
-        return None
-
-
 @dataclass(frozen=True, slots=True)
 class ScopeStats:
     """Figures about a scope's visible memories.

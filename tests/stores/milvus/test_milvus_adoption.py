@@ -13,7 +13,8 @@ from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import MemoryType, Scope, Source, Trust, unit
 from memrouter.stores.milvus.connection import Connection
 from memrouter.stores.milvus.store import MilvusStore
-from memrouter.stores.query import EVERYTHING, Change, Filter, ListQuery, MergeMode, Patch, ScanQuery, StoreQuery
+from memrouter.stores.query import EVERYTHING, Change, Filter, ListQuery, MergeMode, ScanQuery, StoreQuery
+from memrouter.testing.edits import edit
 from memrouter.testing.records import RecordFactory, plain, text_vector
 
 from .conftest import DIMENSION, MODEL, milvus_store
@@ -67,7 +68,7 @@ async def test_a_collection_of_the_go_router_is_adopted(adopted: MilvusStore, ow
     assert near.scores is not None
     assert near.scores[0] == pytest.approx(1.0, abs=1e-5)
 
-    changed = await adopted.update(ALICE, go_id(1), Patch(updated_at=LATER, importance=0.1))
+    changed = await edit(adopted, ALICE, go_id(1), now=LATER, importance=0.1)
     assert changed is not None
     assert plain(changed) == plain(first) | {"importance": 0.1, "updated_at": LATER}
     assert await adopted.touch(ALICE, [go_id(1), go_id(2)], now=LATER) == 2

@@ -6,7 +6,8 @@ import pytest
 
 from memrouter.models.memory import Scope
 from memrouter.stores.milvus.store import MilvusStore
-from memrouter.stores.query import EVERYTHING, Filter, ListQuery, MergeMode, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, Filter, ListQuery, MergeMode, StoreQuery
+from memrouter.testing.edits import edit
 from memrouter.testing.records import NOW, RecordFactory, plain
 
 ALICE = Scope("alice")
@@ -28,7 +29,7 @@ async def test_a_write_that_returned_is_seen_by_the_next_read_of_the_other_route
         query = StoreQuery(vector=record.embedding, k=1, now=LATER)
         assert [found.id for found in (await other.search(ALICE, query)).records or ()] == [record.id]
         assert [plain(found) for found in await other.get(ALICE, [record.id], now=LATER)] == [plain(record)]
-        changed = await store.update(ALICE, record.id, Patch(updated_at=LATER, importance=number / 100))
+        changed = await edit(store, ALICE, record.id, now=LATER, importance=number / 100)
         (found,) = await other.get(ALICE, [record.id], now=LATER)
         assert changed is not None
         assert plain(found) == plain(changed)
@@ -86,32 +87,17 @@ async def test_one_content_is_kept_once_by_two_routers_at_once(
         assert await contents(other) == await contents(store)
 
 
-async def test_changes_of_two_routers_at_once_to_one_memory_are_both_there(
-    store: MilvusStore, other: MilvusStore, make: RecordFactory
-) -> None:
-    for _ in range(5):
-        record = make.make()
-        await store.create([record])
-        await asyncio.gather(
-            store.update(ALICE, record.id, Patch(updated_at=LATER, importance=1.0)),
-            other.update(ALICE, record.id, Patch(updated_at=LATER, expires_at=LATER + 5)),
-        )
-        (found,) = await store.get(ALICE, [record.id], now=LATER)
-        assert (found.importance, found.expires_at) == (1.0, LATER + 5)
-
-
 async def test_a_change_by_one_router_never_brings_back_what_the_other_deletes(
     store: MilvusStore, other: MilvusStore, make: RecordFactory
 ) -> None:
     for _ in range(5):
         record = make.make()
         await store.create([record])
-        patch = Patch(updated_at=LATER, importance=1.0)
         await asyncio.gather(
-            *(other.update(ALICE, record.id, patch) for _ in range(3)),
+            *(edit(other, ALICE, record.id, now=LATER, importance=1.0) for _ in range(3)),
             store.delete(ALICE, EVERYTHING),
             other.touch(ALICE, [record.id], now=LATER),
-            other.update(ALICE, record.id, patch),
+            edit(other, ALICE, record.id, now=LATER, importance=1.0),
         )
         for router in (store, other):
             assert await router.get(ALICE, [record.id], now=LATER) == []

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from memrouter.config.memory import MilvusSettings, SqliteSettings
 from memrouter.errors import InvalidRequest, SchemaMismatch
@@ -13,9 +14,10 @@ from memrouter.models.memory import Scope, unit
 from memrouter.stores.milvus.connection import Connection
 from memrouter.stores.milvus.store import MilvusStore
 from memrouter.stores.milvus.writes import MERGE_AT_ONCE
-from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Merged, MergeMode, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Merged, MergeMode, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.testing.clock import ManualClock
+from memrouter.testing.edits import edit
 from memrouter.testing.milvus import elsewhere
 from memrouter.testing.records import NOW, RecordFactory, plain
 
@@ -103,7 +105,7 @@ def test_an_id_that_somebody_makes_up_is_absent_or_refused(
             return
         store = await milvus_store(shared_collection)
         assert await store.get(scope, [memory_id], now=LATER) == []
-        assert await store.update(scope, memory_id, Patch(updated_at=LATER, importance=0.1)) is None
+        assert await edit(store, scope, memory_id, now=LATER, importance=0.1) is None
         await store.aclose()
 
     asyncio.run(check())
@@ -124,7 +126,7 @@ async def test_a_change_that_was_killed_half_way_leaves_one_state(
     with monkeypatch.context() as patch:
         patch.setattr(Connection, "delete", killed)
         with pytest.raises(RuntimeError):
-            await dying.update(ALICE, records[0].id, Patch(updated_at=LATER, superseded_by=records[1].id))
+            await dying.merge([replace(records[0], superseded_by=records[1].id)], mode=MergeMode.REPLACE)
         with pytest.raises(RuntimeError):
             await dying.merge([make.make("new text", id=records[2].id)], mode=MergeMode.REPLACE)
         with pytest.raises(RuntimeError):
@@ -139,7 +141,7 @@ async def test_a_change_that_was_killed_half_way_leaves_one_state(
         query = StoreQuery(vector=records[0].embedding, words=("fact",), k=20, now=LATER, scan_limit=scan_limit)
         found = await store.search(ALICE, query)
         assert sorted(record.id for record in found.records or ()) == sorted(r.id for r in records[1:])
-    await store.update(ALICE, records[4].id, Patch(updated_at=LATER, importance=0.3))
+    await edit(store, ALICE, records[4].id, now=LATER, importance=0.3)
     assert await store.count("alice") == 6
 
 
@@ -148,7 +150,7 @@ async def test_texts_and_vectors_of_deleted_memories_do_not_stay(
 ) -> None:
     await store.create([make.make("walrus"), make.make("other")])
     (first, second) = await listed(store)
-    await store.update(ALICE, first, Patch(updated_at=LATER, importance=0.2))
+    await edit(store, ALICE, first, now=LATER, importance=0.2)
     await store.delete(ALICE, Filter(ids=frozenset({second})))
     rows = await client.query(shared_collection.collection, 'key != ""', ["content", "user_id"], level="Strong")
     assert sorted(row["content"] for row in rows if row["content"]) == ["other"]
@@ -166,7 +168,7 @@ async def test_deletions_are_forgotten_after_a_while(
     graves = 'memory_type == "~gone"'
     assert len(await client.query(shared_collection.collection, graves, ["key"], level="Strong")) == 1
     clock.ms += 601_000
-    await later.update(ALICE, kept.id, Patch(updated_at=LATER, importance=0.2))
+    await edit(later, ALICE, kept.id, now=LATER, importance=0.2)
     assert await client.query(shared_collection.collection, graves, ["key"], level="Strong") == []
     assert await listed(later) == [kept.id]
     await later.aclose()

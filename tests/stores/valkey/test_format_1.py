@@ -8,11 +8,12 @@ from msgspec.structs import replace
 from memrouter.config.memory import ValkeySettings
 from memrouter.errors import SchemaMismatch
 from memrouter.models.memory import MemoryRecord, Scope
-from memrouter.stores.query import Change, Filter, ListQuery, Merged, MergeMode, Patch, StoreQuery
+from memrouter.stores.query import Change, Filter, ListQuery, Merged, MergeMode, StoreQuery
 from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.rows import scope_digest, to_fields, twin_digest, twin_member
 from memrouter.stores.valkey.store import ValkeyStore
+from memrouter.testing.edits import edit
 from memrouter.testing.records import NOW, RecordFactory, plain
 
 from .audit import audit
@@ -95,15 +96,12 @@ async def test_nothing_is_left_of_it_when_it_goes(
 async def test_a_change_gives_it_the_form_of_today(
     valkey_store: ValkeyStore,
     old: MemoryRecord,
-    records: RecordFactory,
     connection: Connection,
     valkey: ValkeySettings,
     text: str | None,
 ) -> None:
-    patch = Patch(updated_at=NOW + 5, expires_at=LATER + 20)
-    if text is not None:
-        patch = Patch(updated_at=NOW + 5, content=text, embedding=records.vector(text), embedding_model="test-model")
-    changed = await valkey_store.update(ALICE, old.id, patch)
+    changes = {"expires_at": LATER + 20} if text is None else {"content": text}
+    changed = await edit(valkey_store, ALICE, old.id, now=NOW + 5, **changes)
     assert changed is not None
     assert changed.conversation_id == "c1"
     assert changed.expires_at == LATER + (20 if text is None else 10)

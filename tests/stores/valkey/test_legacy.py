@@ -8,10 +8,11 @@ from msgspec.structs import replace
 
 from memrouter.config.memory import ValkeySettings
 from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source, owner_key
-from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Merged, MergeMode, Patch, ScanQuery, StoreQuery
+from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Merged, MergeMode, ScanQuery, StoreQuery
 from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.store import ValkeyStore
+from memrouter.testing.edits import edit
 from memrouter.testing.records import HOSTILE_IDENTITIES, NOW, RecordFactory, plain, text_vector
 from memrouter.testing.valkey import serving
 
@@ -94,47 +95,36 @@ async def test_hostile_names_find_their_own_memories_and_nobody_elses(
         assert await found(go_store, Scope(user), "secret") == [f"g{number}"], ascii(user)
         other = (number + 1) % len(HOSTILE_IDENTITIES)
         assert await go_store.get(Scope(user), [f"g{other}"], now=LATER) == []
-        assert await go_store.update(Scope(user), f"g{other}", Patch(updated_at=LATER, importance=1.0)) is None
         assert await go_store.delete(Scope(user), Filter(ids=frozenset({f"g{other}"}))) == 0
         assert await go_store.touch(Scope(user), [f"g{other}"], now=LATER) == 0
 
 
-async def test_an_old_memory_is_edited_counted_and_deleted_where_it_stands(
+async def test_an_old_memory_is_counted_edited_and_deleted(
     go_store: ValkeyStore, connection: Connection, valkey: ValkeySettings
 ) -> None:
     await write(connection, valkey, "g1", "likes tea")
     await write(connection, valkey, "g2", "likes milk")
     text = "likes coffee"
-    patch = Patch(
-        updated_at=LATER,
-        content=text,
-        embedding=text_vector(text, DIMENSION),
-        embedding_model="test-model",
-        importance=0.9,
-    )
-    changed = await go_store.update(ALICE, "g1", patch)
-    assert changed is not None
-    assert (changed.content, changed.importance, changed.updated_at) == (text, 0.9, LATER)
-    assert (await found(go_store, ALICE, text))[0] == "g1"
     assert await go_store.touch(ALICE, ["g1", "absent"], now=LATER) == 1
-    (record,) = await go_store.get(ALICE, ["g1"], now=LATER)
-    assert (record.access_count, record.last_accessed) == (3, LATER)
     assert await connection.run(["HGET", f"{valkey.collection_prefix}g1", "access_count"]) == b"2"
+    await edit(go_store, ALICE, "g1", now=LATER, content=text, importance=0.9)
+    (record,) = await go_store.get(ALICE, ["g1"], now=LATER)
+    assert (record.content, record.importance, record.updated_at) == (text, 0.9, LATER)
+    assert (record.access_count, record.last_accessed) == (3, LATER)
+    assert (await found(go_store, ALICE, text))[0] == "g1"
     before = (await go_store.search(ALICE, StoreQuery(vector=None, k=1, now=LATER))).generation
     assert await go_store.delete(ALICE, Filter(ids=frozenset({"g1"}))) == 1
     assert (await go_store.search(ALICE, StoreQuery(vector=None, k=1, now=LATER))).generation > before
     assert await go_store.delete(ALICE, EVERYTHING) == 1
     assert await listed(go_store, ALICE) == []
-    assert await go_store.update(ALICE, "g1", patch) is None
 
 
 async def test_superseding_and_expiry_hide_an_old_memory_too(
     go_store: ValkeyStore, connection: Connection, valkey: ValkeySettings
 ) -> None:
-    for name in ("g1", "g2", "g3"):
-        await write(connection, valkey, name, f"memory {name}")
-    await go_store.update(ALICE, "g1", Patch(updated_at=NOW, superseded_by="g3"))
-    await go_store.update(ALICE, "g2", Patch(updated_at=NOW, expires_at=LATER))
+    await write(connection, valkey, "g1", "memory g1", superseded_by="g3")
+    await write(connection, valkey, "g2", "memory g2", expires_at=str(LATER))
+    await write(connection, valkey, "g3", "memory g3")
     assert await listed(go_store, ALICE) == ["g3"]
     assert [record.id for record in await go_store.get(ALICE, ["g1", "g2", "g3"], now=LATER)] == ["g1", "g3"]
 
@@ -144,7 +134,7 @@ async def test_old_memories_are_found_by_id_with_an_index_of_ours(
 ) -> None:
     await write(connection, valkey, "g1", "likes tea")
     assert [record.id for record in await valkey_store.get(ALICE, ["g1"], now=LATER)] == ["g1"]
-    assert await valkey_store.update(ALICE, "g1", Patch(updated_at=LATER, importance=1.0)) is not None
+    assert await edit(valkey_store, ALICE, "g1", now=LATER, importance=1.0) is not None
     assert await valkey_store.get(Scope("Alice"), ["g1"], now=LATER) == []
     assert await valkey_store.delete(ALICE, Filter(ids=frozenset({"g1"}))) == 1
 

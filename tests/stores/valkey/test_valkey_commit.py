@@ -10,12 +10,13 @@ from memrouter.config.memory import ValkeySettings
 from memrouter.errors import InvalidRequest
 from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import MemoryRecord, Scope, owner_key
-from memrouter.stores.query import Change, Filter, ListQuery, Patch, StoreQuery
+from memrouter.stores.query import Change, Filter, ListQuery, StoreQuery
 from memrouter.stores.valkey.connection import Command, Connection
 from memrouter.stores.valkey.index import SearchIndex
 from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.rebuild import Rebuild
 from memrouter.stores.valkey.store import ValkeyStore
+from memrouter.testing.edits import edit
 from memrouter.testing.records import NOW, RecordFactory, plain
 
 from .audit import audit
@@ -99,7 +100,7 @@ async def test_hidden_memories_are_told_by_their_fields(
     await valkey_store.create([apart])
     key = Keys(valkey.collection_prefix).of_user("alice").memory(apart.id)
     assert await connection.run(["HMGET", key, "live_until", "quarantine"]) == [b"0", b"instruction"]
-    changed = await valkey_store.update(ALICE, apart.id, Patch(updated_at=LATER, expires_at=LATER + 9))
+    changed = await edit(valkey_store, ALICE, apart.id, now=LATER, expires_at=LATER + 9)
     assert changed is not None
     assert plain(changed) == plain(replace(apart, updated_at=LATER, expires_at=LATER + 9))
     assert await audit(connection, valkey) == []
@@ -233,7 +234,6 @@ async def test_an_id_that_looks_like_a_key_touches_no_other_memory(
         odd = f"{{{owner_key(record.user_id)}}}:{record.id}"
         await commit(valkey_store, remove=frozenset({odd}))
         assert await valkey_store.delete(ALICE, Filter(ids=frozenset({odd}))) == 0
-        assert await valkey_store.update(ALICE, odd, Patch(updated_at=LATER, importance=1.0)) is None
         assert await valkey_store.get(ALICE, [odd], now=LATER) == []
     for record in kept:
         (found,) = await valkey_store.get(Scope(record.user_id), [record.id], now=LATER)

@@ -12,8 +12,9 @@ from memrouter.config.memory import ValkeySettings
 from memrouter.errors import StoreUnavailable
 from memrouter.models.memory import Scope
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import EVERYTHING, ListQuery, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, Change, ListQuery, StoreQuery
 from memrouter.stores.valkey.store import ValkeyStore
+from memrouter.testing.edits import edit
 from memrouter.testing.records import NOW, RecordFactory
 from memrouter.testing.valkey import ValkeyServer, free_port
 from memrouter.testing.valkey_cluster import ask
@@ -103,7 +104,7 @@ async def test_every_call_fails_clearly_while_the_server_is_away_and_works_when_
         store.list(ALICE, ListQuery(limit=1, now=LATER)),
         store.search(ALICE, StoreQuery(vector=None, k=1, now=LATER, scan_limit=10)),
         store.search(ALICE, StoreQuery(vector=make.vector("x"), k=1, now=LATER)),
-        store.update(ALICE, kept[0].id, Patch(updated_at=LATER, importance=1)),
+        store.commit(Change("alice", after=1, put=kept[:1])),
         store.touch(ALICE, [kept[0].id], now=LATER),
         store.delete(ALICE, EVERYTHING),
         store.stats(ALICE, now=LATER),
@@ -180,7 +181,7 @@ async def test_a_server_at_maxmemory_refuses_writes_and_serves_reads(
     with pytest.raises(StoreUnavailable, match="maxmemory"):
         await store.create([make.make()])
     with pytest.raises(StoreUnavailable, match="maxmemory"):
-        await store.update(ALICE, kept[0].id, Patch(updated_at=LATER, importance=1))
+        await edit(store, ALICE, kept[0].id, now=LATER, importance=1.0)
     for scan_limit in (0, 100):
         assert await found(store, scan_limit=scan_limit) == {record.id for record in kept}
     await ask(server, "FT.DROPINDEX", "mem_idx")

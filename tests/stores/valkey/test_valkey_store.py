@@ -12,13 +12,14 @@ from memrouter.config.base import Secret
 from memrouter.config.memory import SqliteSettings, ValkeySettings
 from memrouter.errors import InvalidRequest, MemoryConflict, StoreUnavailable
 from memrouter.models.memory import MemoryType, Scope, Source, unit
-from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, Filter, ListQuery, StoreQuery
 from memrouter.stores.sqlite.store import SqliteStore
 from memrouter.stores.valkey.connection import Connection
 from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.server import ServerFacts
 from memrouter.stores.valkey.store import ValkeyStore
 from memrouter.stores.valkey.writes import DELETE_STEP
+from memrouter.testing.edits import edit
 from memrouter.testing.records import HOSTILE_IDENTITIES, NOW, RecordFactory, plain
 from memrouter.testing.valkey import ValkeyServer, apart, forget, serving
 
@@ -53,7 +54,7 @@ async def test_a_deletion_leaves_nothing_but_the_generation(
 ) -> None:
     made = [records.make(access_count=1), records.make(superseded_by="m9"), records.make(expires_at=NOW)]
     await valkey_store.create(made)
-    await valkey_store.update(ALICE, made[0].id, _text(records, "rewritten"))
+    await edit(valkey_store, ALICE, made[0].id, now=LATER, content="rewritten")
     assert await valkey_store.delete(ALICE, EVERYTHING) == 3
     owner = Keys(valkey.collection_prefix).of_user("alice")
     left = await all_keys(connection, f"*{valkey.collection_prefix}*")
@@ -165,10 +166,11 @@ async def test_two_stores_on_one_server_see_each_other_at_once(
         with pytest.raises(MemoryConflict):
             await other.create([made[0]])
         before = await valkey_store.search(ALICE, StoreQuery(vector=None, k=1, now=LATER))
-        weigh, sort = Patch(updated_at=LATER, importance=0.25), Patch(updated_at=LATER, type=MemoryType.PROCEDURAL)
-        stores = (valkey_store, other)
-        await asyncio.gather(*(stores[n % 2].update(ALICE, made[0].id, (weigh, sort)[n % 2]) for n in range(50)))
-        mine, theirs = [await store.get(ALICE, [made[0].id], now=LATER) for store in stores]
+        await asyncio.gather(
+            edit(valkey_store, ALICE, made[0].id, now=LATER, importance=0.25),
+            edit(other, ALICE, made[0].id, now=LATER, type=MemoryType.PROCEDURAL),
+        )
+        mine, theirs = [await store.get(ALICE, [made[0].id], now=LATER) for store in (valkey_store, other)]
         assert [plain(record) for record in mine] == [plain(record) for record in theirs]
         first = await valkey_store.search(ALICE, StoreQuery(vector=None, k=1, now=LATER))
         assert first.generation > before.generation
@@ -354,7 +356,7 @@ async def test_an_owner_over_the_scan_limit_is_counted_again_only_when_it_may_ha
     await valkey_store.create([records.make()])
     assert await counted() == (201, False)
     for record in made[:5]:
-        await valkey_store.update(ALICE, record.id, Patch(updated_at=LATER, superseded_by=made[9].id))
+        await edit(valkey_store, ALICE, record.id, now=LATER, superseded_by=made[9].id)
     number, complete = await counted()
     assert complete
     assert number > 201
@@ -392,7 +394,7 @@ async def test_a_memory_that_the_server_lost_is_no_answer_and_no_error(
     page = await valkey_store.list(ALICE, ListQuery(limit=9, now=LATER))
     assert ([record.id for record in page.records], page.total) == ([kept.id], 1)
     assert await valkey_store.touch(ALICE, [lost.id], now=LATER) == 0
-    assert await valkey_store.update(ALICE, lost.id, Patch(updated_at=LATER, importance=1.0)) is None
+    assert await valkey_store.get(ALICE, [lost.id], now=LATER) == []
     assert await valkey_store.delete(ALICE, EVERYTHING) == 1
     assert await connection.run(["ZCARD", Keys(valkey.collection_prefix).of_user("alice").ids]) == 0
 
@@ -505,10 +507,6 @@ async def test_a_user_with_a_password_of_its_own_is_served() -> None:
             assert await store.create([RecordFactory(store.capabilities).make()])
         finally:
             await store.aclose()
-
-
-def _text(records: RecordFactory, content: str) -> Patch:
-    return Patch(updated_at=LATER, content=content, embedding=records.vector(content), embedding_model="test-model")
 
 
 async def _calls(connection: Connection, command: str) -> int:

@@ -23,7 +23,6 @@ from memrouter.stores.query import (
     ListQuery,
     Merged,
     MergeMode,
-    Patch,
     ScanQuery,
     StoreQuery,
 )
@@ -90,7 +89,6 @@ async def use(store: ValkeyStore) -> None:
         query = StoreQuery(vector=record.embedding, k=2, now=LATER, scan_limit=scan_limit)
         answer = await store.search(ALICE, query)
         assert [found.id for found in answer.records or ()] == [record.id, other.id]
-    assert await store.update(ALICE, record.id, Patch(updated_at=LATER, importance=0.9)) is not None
     assert await store.touch(ALICE, [record.id], now=LATER) == 1
     assert (await store.stats(ALICE, now=LATER)).total == 2
     await move(store, [record, other, make.make("likes milk")])

@@ -11,18 +11,18 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A certificate authority and one server certificate of it, for 127.0.0.1 and localhost."""
+    """A certificate authority and one server certificate of it."""
 
     ca: Path
     certificate: Path
     key: Path
 
     @classmethod
-    def make(cls, folder: Path, name: str) -> "Authority":
-        """Return a new authority, its files in ``folder``."""
+    def make(cls, folder: Path, name: str, *, server: str = "IP:127.0.0.1,DNS:localhost") -> "Authority":
+        """Return a new authority, its files in ``folder``; its certificate is for the names in ``server``."""
         ca, ca_key, request = (folder / f"{name}-{part}" for part in ("ca.pem", "ca.key", "request.pem"))
         certificate, key, extensions = (folder / f"{name}-{part}" for part in ("server.pem", "server.key", "ext"))
-        extensions.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth\n")
+        extensions.write_text(f"subjectAltName={server}\nextendedKeyUsage=serverAuth\n")
         _openssl(
             "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
             "-keyout", ca_key, "-out", ca, "-subj", f"/CN={name} authority",

@@ -88,8 +88,8 @@ def rule_text(rule: RuleNode) -> str:
 
 
 def _route(decision: DecisionSettings, memory: MemorySettings, default_threshold: float) -> RouteView:
-    plugins = [plugin for plugin in decision.plugins if isinstance(plugin, MemoryPlugin)]
-    own = plugins[-1].configuration if plugins else None
+    plugin = decision.plugin(MemoryPlugin)
+    own = None if plugin is None else plugin.configuration
     policy = resolve_policy(memory, own, default_threshold=default_threshold)
     weights = [ref.weight for ref in decision.modelRefs]
     whole = sum(weights)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from memrouter.errors import InvalidRequest
-from memrouter.models.memory import MemoryRecord, Vector
+from memrouter.models.memory import MemoryRecord
 from memrouter.stores.milvus.expressions import storable
 from memrouter.stores.vectors import require_model, to_bytes
 
@@ -37,13 +37,9 @@ class Checks:
         else:
             await asyncio.to_thread(self._all, records)
 
-    def vector(self, vector: Vector, model: str) -> None:
-        """Check one vector; see ``__call__``."""
-        require_model(model, embedding_model=self._model)
-        to_bytes(vector, dimension=self._dimension)
-
     def _all(self, records: Iterable[MemoryRecord]) -> None:
         for record in records:
-            self.vector(record.embedding, record.embedding_model)
+            require_model(record.embedding_model, embedding_model=self._model)
+            to_bytes(record.embedding, dimension=self._dimension)
             if not storable(record.id):
                 raise InvalidRequest("an id is empty, too long or holds a control character", param="id")

@@ -34,7 +34,6 @@ from memrouter.stores.query import (
     Merged,
     MergeMode,
     Page,
-    Patch,
     ScanPage,
     ScanQuery,
     ScopeStats,
@@ -153,10 +152,6 @@ class MilvusStore:
             SchemaMismatch: The query's vector does not fit the store.
         """
         return await self._read(self._search(scope, query))
-
-    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
-        """See ``MemoryStore.update``."""
-        return await self._finisher.finish(self._writes.update(scope, memory_id, patch))
 
     async def touch(self, scope: Scope, ids: Sequence[str], *, now: int) -> int:
         """See ``MemoryStore.touch``; where two routers count one memory in the same moment, one count may be lost."""

@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
-
-from msgspec.structs import replace
+from typing import Final
 
 from memrouter.errors import MemoryConflict
 from memrouter.models.memory import MemoryRecord, Scope
@@ -13,17 +11,17 @@ from memrouter.stores.milvus.creation import Creation, doubles, sort_out
 from memrouter.stores.milvus.entities import Entities
 from memrouter.stores.milvus.expressions import storable
 from memrouter.stores.milvus.journal import Change, Journal
-from memrouter.stores.milvus.reader import CONTENT, EVERYTHING, IDS_AT_ONCE, OwnerReader
-from memrouter.stores.milvus.rows import Held, digest_of
+from memrouter.stores.milvus.reader import CONTENT, IDS_AT_ONCE, OwnerReader
+from memrouter.stores.milvus.rows import digest_of
 from memrouter.stores.milvus.state import Access, OwnerState, bucket_of
-from memrouter.stores.query import Filter, Merged, MergeMode, Patch
+from memrouter.stores.query import Filter, Merged, MergeMode
 from memrouter.stores.single import require_single
 
 MERGE_AT_ONCE: Final = 500
 """Records of one step of ``merge``."""
 
-CHANGE_TRIES: Final = 3
-"""How often a change is made on top of those that other routers made to the same memory at the same time."""
+DELETION_TRIES: Final = 3
+"""How often memories are looked for anew that other routers wrote while they were being deleted."""
 
 
 class Writes:
@@ -69,42 +67,6 @@ class Writes:
             raise MemoryConflict(taken)
         return [kept[record.id] for record in records]
 
-    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
-        """See ``MemoryStore.update``; changes that several routers make to one memory at once are laid over each other.
-
-        Each router that sees another's change lays its own over that, so that whichever stands in the end has both.
-        """
-        if patch.text is not None:
-            _, vector, model = patch.text
-            self._checks.vector(vector, model)
-        if not storable(memory_id):
-            return None
-        user, part = scope.user_id, self._reader.with_ids([memory_id])
-        written: set[str] = set()
-        changed: MemoryRecord | None = None
-        for _ in range(CHANGE_TRIES):
-            async with self._journal.turn([user]):
-                state = (await self._journal.states([user], [part], more=EVERYTHING))[user]
-                held = _base(state, memory_id, written)
-                if held is None:
-                    return None
-                if not scope.covers(held.record) or not held.record.living(patch.updated_at):
-                    return changed
-                change = self._journal.change(state)
-                fresh = self._entities.following(held, _patched(held.record, patch), change, birth=held.birth)
-                change.rows.append(self._entities.row(fresh))
-                change.garbage += state.keys(memory_id)
-                await self._journal.insert({user: change})
-            written.add(fresh.key)
-            changed = state.record(fresh)
-            after = (await self._journal.shown({user: change}, memories=part, more=()))[user]
-            if fresh.key in after.garbage and memory_id not in after.memories:  # deleted meanwhile
-                await self._sweep(user, part)
-                return None
-            if memory_id not in after.rivals:
-                break
-        return changed
-
     async def touch(self, scope: Scope, ids: Sequence[str], now: int) -> int:
         """See ``MemoryStore.touch``; writes no memory anew, only the counts, which stand apart."""
         wanted = {memory_id for memory_id in ids if storable(memory_id)}
@@ -137,7 +99,7 @@ class Writes:
         if not where.types or where.sources == frozenset() or ids == []:
             return 0
         user, deleted = scope.user_id, set[str]()
-        for _ in range(CHANGE_TRIES):
+        for _ in range(DELETION_TRIES):
             async with self._journal.turn([user]):
                 parts = [""] if ids is None else self._reader.id_parts(ids)
                 state = (await self._journal.states([user], parts))[user]
@@ -240,12 +202,6 @@ class Writes:
             kept |= {record.id: going[record.id] for record in group if record.id in going}
         return kept
 
-    async def _sweep(self, user: str, part: str) -> None:
-        """Remove what a change wrote for a memory that was deleted meanwhile; it is hidden already."""
-        async with self._journal.turn([user]):
-            state = (await self._journal.states([user], [part]))[user]
-            await self._journal.insert({user: self._journal.change(state)})
-
     def _parts(self, records: Sequence[MemoryRecord], unique_content: bool) -> list[str]:
         """Return expressions for the memories that matter for a creation."""
         parts = [records[first : first + IDS_AT_ONCE] for first in range(0, len(records), IDS_AT_ONCE)]
@@ -267,23 +223,3 @@ def _by_owner(records: Iterable[MemoryRecord]) -> dict[str, list[MemoryRecord]]:
 
 def _keys(change: Change) -> set[str]:
     return {str(value) for row in change.rows for name, value in row.items() if name in ("key", "id")}
-
-
-def _base(state: OwnerState, memory_id: str, written: set[str]) -> Held | None:
-    """Return the version to change: another router's rather than what this change itself has written."""
-    held = state.memories.get(memory_id)
-    others = [rival for rival in state.rivals.get(memory_id, ()) if rival.key not in written]
-    return others[0] if held is not None and held.key in written and others else held
-
-
-def _patched(record: MemoryRecord, patch: Patch) -> MemoryRecord:
-    changes: dict[str, Any] = {
-        "type": patch.type,
-        "importance": patch.importance,
-        "expires_at": patch.expires_at,
-        "superseded_by": patch.superseded_by,
-        "content": patch.content,
-        "embedding": patch.embedding,
-    }
-    given = {name: value for name, value in changes.items() if value is not None}
-    return replace(record, updated_at=patch.updated_at, **given)

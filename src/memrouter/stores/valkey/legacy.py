@@ -12,7 +12,7 @@ from memrouter.stores.valkey.index import SearchIndex
 from memrouter.stores.valkey.keys import Keys
 from memrouter.stores.valkey.reader import RowReader
 from memrouter.stores.valkey.rows import FIELDS
-from memrouter.stores.valkey.scripts import COUNT_UNTAGGED, DELETE_UNTAGGED, RAISE, UPDATE_UNTAGGED, Arg, ScriptCall
+from memrouter.stores.valkey.scripts import COUNT_UNTAGGED, DELETE_UNTAGGED, RAISE, Arg, ScriptCall
 from memrouter.stores.valkey.selection import selection
 
 MAX_KEYS = 100_000
@@ -68,30 +68,6 @@ class Untagged:
             *rows, entries = await self._connection.pipeline([*reads, ["HMGET", access, *part]])
             records += await self._reader.records(scope, rows, entries)
         return records
-
-    async def update(self, scope: Scope, memory_id: str, now: int, fields: Sequence[Arg]) -> MemoryRecord | None:
-        """Change an untagged memory; None where it is absent, of another scope or expired at ``now``.
-
-        Args:
-            scope: Whose memory.
-            memory_id: Its id.
-            now: Milliseconds since the epoch.
-            fields: Fields of the HASH and their values in turn.
-        """
-        owner, names = self._keys.of_scope(scope), self._keys.untagged_of([memory_id])
-        if not names:
-            return None
-        row = await self._connection.script(
-            UPDATE_UNTAGGED,
-            names,
-            [scope.user_id, scope.project_id or "", now, *fields],
-        )
-        if row is None:
-            return None
-        await self._connection.script(RAISE, [owner.generation], [])
-        entry = await self._connection.run(["HGET", owner.access, memory_id])
-        records = await self._reader.records(scope, [row], [entry])
-        return records[0] if records else None
 
     async def touch(self, scope: Scope, ids: Sequence[str], now: int) -> int:
         """Count one access for each visible untagged memory among ``ids``, apart from its HASH."""

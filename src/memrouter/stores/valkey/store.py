@@ -16,7 +16,6 @@ from memrouter.stores.query import (
     Merged,
     MergeMode,
     Page,
-    Patch,
     ScanPage,
     ScanQuery,
     ScopeStats,
@@ -67,7 +66,6 @@ class ValkeyStore:
             connection,
             keys,
             index,
-            reader=reader,
             untagged=untagged,
             fence=fence,
             dimension=dimension,
@@ -156,10 +154,6 @@ class ValkeyStore:
             SchemaMismatch: The query's vector does not fit the store.
         """
         return await self._search(scope, query)
-
-    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
-        """See ``MemoryStore.update``."""
-        return await self._writes.update(scope, memory_id, patch)
 
     async def touch(self, scope: Scope, ids: Sequence[str], *, now: int) -> int:
         """See ``MemoryStore.touch``."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from memrouter.errors import InvalidRequest, MemoryConflict
 from memrouter.models.memory import MemoryRecord, Scope
-from memrouter.stores.query import Filter, Patch
+from memrouter.stores.query import Filter
 from memrouter.stores.single import require_single
 from memrouter.stores.valkey.bulk import INLINE_RECORDS, pack_bulk
 from memrouter.stores.valkey.connection import NOT_TEXT, Connection
@@ -13,11 +13,8 @@ from memrouter.stores.valkey.fence import Fence
 from memrouter.stores.valkey.index import SearchIndex
 from memrouter.stores.valkey.keys import Keys, OwnerKeys
 from memrouter.stores.valkey.legacy import Untagged
-from memrouter.stores.valkey.reader import RowReader
-from memrouter.stores.valkey.rows import twin_digest
-from memrouter.stores.valkey.scripts import CREATE, DELETE, DELETE_WALK, TOUCH, UPDATE, Arg, ScriptCall
+from memrouter.stores.valkey.scripts import CREATE, DELETE, DELETE_WALK, TOUCH, ScriptCall
 from memrouter.stores.valkey.selection import selection, storable
-from memrouter.stores.vectors import require_model, to_bytes
 
 DELETE_STEP = 500
 """Memories that one script removes or passes by: a few milliseconds of the server's time."""
@@ -32,7 +29,6 @@ class Writes:
         connection: Runs the scripts.
         keys: Names the keys.
         index: Tells whether there are memories of the Go router.
-        reader: Reads the rows.
         untagged: Memories of the Go router.
         fence: Runs the scripts that write vectors.
         dimension: Length of the store's vectors.
@@ -45,7 +41,6 @@ class Writes:
         keys: Keys,
         index: SearchIndex,
         *,
-        reader: RowReader,
         untagged: Untagged,
         fence: Fence,
         dimension: int,
@@ -54,7 +49,6 @@ class Writes:
         self._connection = connection
         self._keys = keys
         self._index = index
-        self._reader = reader
         self._untagged = untagged
         self._fence = fence
         self._dimension = dimension
@@ -83,41 +77,6 @@ class Writes:
         if taken:
             raise MemoryConflict(taken)
         return [kept[record.id] for record in records]
-
-    async def update(self, scope: Scope, memory_id: str, patch: Patch) -> MemoryRecord | None:
-        """See ``MemoryStore.update``; a memory that a Go router wrote is changed where it stands."""
-        fields = self._changes(patch)
-        if not storable([memory_id]):
-            return None
-        changed = await self._update_tagged(scope, memory_id, patch, fields)
-        if changed is None:
-            changed = await self._untagged.update(scope, memory_id, patch.updated_at, fields)
-        # A rebuild moves memories of a Go router to keys of their own; one may have come between the two.
-        return changed or await self._update_tagged(scope, memory_id, patch, fields)
-
-    async def _update_tagged(
-        self, scope: Scope, memory_id: str, patch: Patch, fields: Sequence[Arg]
-    ) -> MemoryRecord | None:
-        owner = self._keys.of_scope(scope)
-        reply = await self._fence.script(
-            UPDATE,
-            [owner.memory(memory_id), owner.generation, owner.access, owner.content],
-            [
-                memory_id,
-                scope.user_id,
-                scope.project_id or "",
-                patch.updated_at,
-                "" if patch.content is None else twin_digest(patch.content),
-                "" if patch.expires_at is None else patch.expires_at,
-                "" if patch.superseded_by is None else "1",
-                *fields,
-            ],
-        )
-        if reply is None:
-            return None
-        row, entry = reply
-        records = await self._reader.records(scope, [row], [entry])
-        return records[0] if records else None
 
     async def touch(self, scope: Scope, ids: Sequence[str], now: int) -> int:
         """See ``MemoryStore.touch``."""
@@ -185,22 +144,3 @@ class Writes:
     def _creation(self, owner: OwnerKeys, records: Sequence[MemoryRecord], unique_content: bool) -> ScriptCall:
         bulk = pack_bulk(owner, records, dimension=self._dimension, embedding_model=self._embedding_model)
         return ScriptCall(CREATE, bulk.keys, ["1" if unique_content else "", owner.base, bulk.texts, bulk.vectors])
-
-    def _changes(self, patch: Patch) -> list[Arg]:
-        """Return the fields that a patch sets and their values in turn."""
-        changes: dict[str, Arg | None] = {
-            "memory_type": patch.type,
-            "importance": None if patch.importance is None else repr(float(patch.importance)),
-            "expires_at": patch.expires_at,
-            "superseded_by": patch.superseded_by,
-        }
-        if patch.text is not None:
-            content, vector, model = patch.text
-            require_model(model, embedding_model=self._embedding_model)
-            changes["content"] = content
-            changes["embedding"] = to_bytes(vector, dimension=self._dimension)
-        pairs: list[Arg] = ["updated_at", patch.updated_at]
-        for name, value in changes.items():
-            if value is not None:
-                pairs += (name, value)
-        return pairs

@@ -45,3 +45,13 @@ async def generation(store: MemoryStore, scope: Scope = ALICE) -> int:
 def ids(records: list[MemoryRecord]) -> list[str]:
     """Return the ids of memories, in their order."""
     return [record.id for record in records]
+
+
+def holds(where: Filter, record: MemoryRecord) -> bool:
+    """Return whether a memory is one that a filter names, by the words of ``Filter`` and not by its code."""
+    return (
+        (where.ids is None or record.id in where.ids)
+        and record.type in where.types
+        and (where.sources is None or record.source in where.sources)
+        and where.conversation_id in (None, record.conversation_id)
+    )

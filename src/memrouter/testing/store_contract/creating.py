@@ -11,7 +11,8 @@ from memrouter.errors import MemoryConflict, SchemaMismatch
 from memrouter.models.history import Actor, Event, HistoryEntry
 from memrouter.models.memory import MAX_CONTENT_BYTES, MemoryType, Scope, Source, Trust, unit
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import Filter, Patch
+from memrouter.stores.query import Filter
+from memrouter.testing.edits import edit
 from memrouter.testing.records import NOW, RecordFactory, plain
 from memrouter.testing.store_contract.base import ALICE, LATER, ContractBase, generation, listed, listed_ids
 
@@ -213,12 +214,6 @@ class CreatingContract(ContractBase):
     async def test_edited_content_counts_as_what_it_is_now(self, store: MemoryStore, make: RecordFactory) -> None:
         record = make.make("tea")
         await store.create([record])
-        patch = Patch(
-            updated_at=LATER,
-            content="milk",
-            embedding=make.vector("milk"),
-            embedding_model=store.capabilities.embedding_model,
-        )
-        await store.update(ALICE, record.id, patch)
+        await edit(store, ALICE, record.id, now=LATER, content="milk")
         milk, tea = make.make("milk"), make.make("tea")
         assert await store.create([milk, tea], unique_content=True) == [record.id, tea.id]

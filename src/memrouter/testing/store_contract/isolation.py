@@ -5,7 +5,8 @@ import pytest
 
 from memrouter.models.memory import Scope
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, Filter, ListQuery, StoreQuery
+from memrouter.testing.edits import edit
 from memrouter.testing.records import HOSTILE_IDENTITIES, RecordFactory, plain
 from memrouter.testing.store_contract.base import LATER, ContractBase, generation, ids, listed, listed_ids
 
@@ -73,7 +74,6 @@ class IsolationContract(ContractBase):
         before = await generation(store, BOB)
         for scope in (Scope("alice"), EVERYWHERE, Scope("bob", "apollo"), Scope("Bob"), Scope("bob ")):
             assert await store.get(scope, [hers.id], now=LATER) == []
-            assert await store.update(scope, hers.id, Patch(updated_at=LATER, importance=1.0)) is None
             assert await store.touch(scope, [hers.id], now=LATER) == 0
             assert await store.delete(scope, Filter(ids=frozenset({hers.id}))) == 0
             assert await all_reads(store, scope, make) == [[]] * 4
@@ -87,7 +87,7 @@ class IsolationContract(ContractBase):
         await store.create([first, second, make.make("secret", user_id="bob")])
         assert await listed_ids(store, EVERYWHERE) == [second.id, first.id]
         assert ids(await store.get(EVERYWHERE, [second.id, first.id], now=LATER)) == [second.id, first.id]
-        assert await store.update(EVERYWHERE, second.id, Patch(updated_at=LATER, importance=1.0)) is not None
+        assert await edit(store, EVERYWHERE, second.id, now=LATER, importance=1.0) is not None
         assert await store.touch(EVERYWHERE, [first.id, second.id], now=LATER) == 2
         assert await store.delete(EVERYWHERE, EVERYTHING) == 2
         assert len(await listed_ids(store, BOB)) == 1

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from memrouter.errors import MemoryConflict, SchemaMismatch
 from memrouter.models.memory import MemoryRecord, Scope, unit
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import Filter, ListQuery, Merged, MergeMode, Patch, ScanQuery, StoreQuery
+from memrouter.stores.query import Filter, ListQuery, Merged, MergeMode, ScanQuery, StoreQuery
+from memrouter.testing.edits import edit
 from memrouter.testing.record_strategies import memories
 from memrouter.testing.records import NOW, RecordFactory, plain
 from memrouter.testing.store_contract.base import ALICE, LATER, ContractBase, generation, ids, listed, listed_ids
@@ -56,7 +57,7 @@ class MergingContract(ContractBase):
         for place, record in enumerate(records):
             assert ids(await store.get(ALICE, [record.id], now=NOW)) == [record.id]
             assert await store.touch(ALICE, [record.id], now=LATER) == 1
-            changed = await store.update(ALICE, record.id, Patch(updated_at=LATER, importance=1.0))
+            changed = await edit(store, ALICE, record.id, now=LATER, importance=1.0)
             assert changed is not None
             assert (changed.id, changed.content) == (record.id, record.content)
             assert await store.delete(ALICE, Filter(ids=frozenset({record.id}))) == 1

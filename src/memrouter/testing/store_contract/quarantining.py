@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from memrouter.models.memory import Scope
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import EVERYTHING, Filter, ListQuery, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, Filter, ListQuery, StoreQuery
+from memrouter.testing.edits import edit
 from memrouter.testing.records import RecordFactory, plain
 from memrouter.testing.store_contract.base import ALICE, LATER, ContractBase, generation, ids, listed_ids
 from memrouter.testing.store_contract.merging import found
@@ -64,8 +65,8 @@ class QuarantineContract(ContractBase):
         assert [plain(read) for read in await store.get(ALICE, [apart.id], now=LATER)] == [plain(apart)]
         assert [plain(read) for read in await scanned(store)] == [plain(apart)]
         assert await store.count("alice") == 1
-        changed = await store.update(ALICE, apart.id, Patch(updated_at=LATER, importance=0.25))
-        assert changed is not None
+        await edit(store, ALICE, apart.id, now=LATER, importance=0.25)
+        (changed,) = await store.get(ALICE, [apart.id], now=LATER)
         assert plain(changed) == plain(replace(apart, updated_at=LATER, importance=0.25))
         assert await store.delete(ALICE, Filter(ids=frozenset({apart.id}))) == 1
         assert await store.count("alice") == 0

@@ -6,11 +6,11 @@ import random
 import pytest
 
 from memrouter.errors import StoreUnavailable
-from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source
+from memrouter.models.memory import MemoryType, Scope, Source
 from memrouter.stores.base import MemoryStore
-from memrouter.stores.query import EVERYTHING, Change, Cursor, Filter, ListQuery, Patch, StoreQuery
+from memrouter.stores.query import EVERYTHING, Change, Cursor, Filter, ListQuery, StoreQuery
 from memrouter.testing.records import NOW, RecordFactory, plain
-from memrouter.testing.store_contract.base import ALICE, LATER, ContractBase, ids, listed_ids
+from memrouter.testing.store_contract.base import ALICE, LATER, ContractBase, holds, ids, listed_ids
 
 
 async def paged(store: MemoryStore, query: ListQuery) -> list[str]:
@@ -71,7 +71,6 @@ class ReadingContract(ContractBase):
         await store.create([record])
         assert await store.get(ALICE, [strange], now=LATER) == []
         assert await store.touch(ALICE, [strange], now=LATER) == 0
-        assert await store.update(ALICE, strange, Patch(updated_at=LATER, importance=0.1)) is None
         assert await store.delete(ALICE, Filter(ids=frozenset({strange}))) == 0
         assert await listed_ids(store) == [record.id]
 
@@ -137,7 +136,7 @@ class ReadingContract(ContractBase):
             Filter(ids=frozenset()),
             Filter(ids=some, types=semantic, sources=frozenset({Source.IMPORT}), conversation_id="C1"),
         ):
-            expected = [record.id for record in reversed(records) if _holds(where, record)]
+            expected = [record.id for record in reversed(records) if holds(where, record)]
             assert await paged(store, ListQuery(limit=4, now=LATER, where=where)) == expected
             answer = await store.search(ALICE, StoreQuery(vector=None, k=5, now=LATER, where=where, scan_limit=100))
             assert answer.records is not None
@@ -186,7 +185,6 @@ class ReadingContract(ContractBase):
             store.get(ALICE, [record.id], now=LATER),
             store.list(ALICE, ListQuery(limit=1, now=LATER)),
             store.search(ALICE, StoreQuery(vector=None, k=1, now=LATER)),
-            store.update(ALICE, record.id, Patch(updated_at=LATER)),
             store.touch(ALICE, [record.id], now=LATER),
             store.delete(ALICE, EVERYTHING),
             store.stats(ALICE, now=LATER),
@@ -197,12 +195,3 @@ class ReadingContract(ContractBase):
         ):
             with pytest.raises(StoreUnavailable):
                 await call
-
-
-def _holds(where: Filter, record: MemoryRecord) -> bool:
-    return (
-        (where.ids is None or record.id in where.ids)
-        and record.type in where.types
-        and (where.sources is None or record.source in where.sources)
-        and where.conversation_id in (None, record.conversation_id)
-    )

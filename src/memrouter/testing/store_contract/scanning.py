@@ -11,9 +11,10 @@ from memrouter.errors import InvalidRequest
 from memrouter.models.memory import MemoryRecord, MemoryType, Scope, Source, owner_key
 from memrouter.stores.base import MemoryStore
 from memrouter.stores.position import Position
-from memrouter.stores.query import EVERYTHING, Filter, Patch, ScanPage, ScanQuery
+from memrouter.stores.query import EVERYTHING, Filter, ScanPage, ScanQuery
+from memrouter.testing.edits import edit
 from memrouter.testing.records import HOSTILE_IDENTITIES, NOW, RecordFactory, plain
-from memrouter.testing.store_contract.base import ALICE, LATER, ContractBase, ids
+from memrouter.testing.store_contract.base import ALICE, LATER, ContractBase, holds, ids
 
 _OLDEST_FIRST = attrgetter("created_at", "id")
 
@@ -106,7 +107,7 @@ class ScanningContract(ContractBase):
             gone = passing.pop()
             await store.delete(Scope(gone.user_id), Filter(ids=frozenset({gone.id})))
             changed = passing[0]
-            await store.update(Scope(changed.user_id), changed.id, Patch(updated_at=LATER, importance=0.1))
+            await edit(store, Scope(changed.user_id), changed.id, now=LATER, importance=0.1)
             await store.touch(Scope(changed.user_id), [changed.id], now=LATER)
             await store.create([make.make(user_id=f"user{number}", created_at=NOW) for number in range(5)])
         lasting = set(ids(untouched))
@@ -153,7 +154,7 @@ class ScanningContract(ContractBase):
             Filter(types=frozenset()),
             Filter(sources=frozenset()),
         ):
-            expected = [record for record in in_scan_order(kinds) if _holds(where, record)]
+            expected = [record for record in in_scan_order(kinds) if holds(where, record)]
             for page in (1, 5, 500):
                 assert ids(await scanned(store, ScanQuery(where=where, page=page))) == ids(expected)
 
@@ -163,7 +164,7 @@ class ScanningContract(ContractBase):
         record = make.make("tea", access_count=2, last_accessed=NOW)
         await store.create([record])
         await store.touch(ALICE, [record.id], now=LATER)
-        await store.update(ALICE, record.id, Patch(updated_at=LATER, superseded_by="m2"))
+        await edit(store, ALICE, record.id, now=LATER, superseded_by="m2")
         (found,) = await scanned(store)
         changed = {"access_count": 3, "last_accessed": LATER, "updated_at": LATER, "superseded_by": "m2"}
         assert plain(found) == plain(record) | changed
@@ -185,12 +186,3 @@ class ScanningContract(ContractBase):
         removed = await store.delete(Scope("user2", None), EVERYTHING)
         assert await store.count(None) == len(records) - removed
         assert await store.count("user2") == 0
-
-
-def _holds(where: Filter, record: MemoryRecord) -> bool:
-    return (
-        (where.ids is None or record.id in where.ids)
-        and record.type in where.types
-        and (where.sources is None or record.source in where.sources)
-        and where.conversation_id in (None, record.conversation_id)
-    )
