@@ -46,6 +46,7 @@ ARMS = {
     "sqlite-2": "memrouter: SQLite, 2 workers",
     "sqlite-recall": "memrouter: SQLite, recall only",
     "valkey": "memrouter: Valkey",
+    "valkey-read": "memrouter: Valkey, read each time",
     "hot": "memrouter: hot cache hit",
     "litellm": "LiteLLM proxy",
 }
@@ -55,11 +56,12 @@ TWO = 2
 EXPLAINED = (
     f"Each user has {PER_USER} memories at first; half of the turns tell something new, half ask about it. Memory "
     "means recall before the answer and storing of the turn after it, as by default. *Recall only* stores nothing. "
-    "*Hot cache hit*: recall only, on Valkey, each answer from the hot cache and none from the process itself. *Added* "
+    "*Read each time*: recall only, and the process holds no memories between questions, as where more users ask than "
+    "it has room for; *hot cache hit*: the same with the hot cache, which has each answer. *Added* "
     "is what is slower than direct, round by round. *Answers/s* count the time until the last turn is stored, too."
 )
 STORING_ARMS = ("sqlite", "sqlite-2", "valkey")
-MEMORY_ARMS = ("sqlite", "sqlite-2", "sqlite-recall", "valkey", "hot")
+MEMORY_ARMS = ("sqlite", "sqlite-2", "sqlite-recall", "valkey", "valkey-read", "hot")
 
 
 @dataclass(slots=True)
@@ -120,7 +122,7 @@ async def open_arms(
     upstream, upstream_pid = await stack.enter_async_context(echo_server(folder))
     arms = {"direct": Running(upstream, upstream_pid)}
     valkey = None
-    if {"valkey", "hot"} & set(names):
+    if {"valkey", "valkey-read", "hot"} & set(names):
         valkey = await stack.enter_async_context(ValkeyServer())
     for name in names:
         if name == "litellm":
@@ -152,11 +154,10 @@ def memory_settings(arm: str, folder: Path, valkey: int | None) -> dict[str, Any
         case "valkey":
             return {"backend": "valkey", "valkey": block}
         case _:
+            limits = {"working_set_bytes": 0}  # else the process itself holds what it has read
+            reading = {"backend": "valkey", "valkey": block, "limits": limits, "auto_store": False}
             cache = {"enabled": True, "address": f"127.0.0.1:{valkey}", "db": 1}
-            limits = {"working_set_bytes": 0}  # else the process itself holds what the cache would give
-            return {
-                "backend": "valkey", "valkey": block, "redis_cache": cache, "limits": limits, "auto_store": False
-            }  # fmt: skip
+            return reading if arm == "valkey-read" else {**reading, "redis_cache": cache}
 
 
 async def measure_arms(
