@@ -28,3 +28,8 @@ def test_a_field_is_told_of_by_what_stands_under_it() -> None:
 
 def test_fields_of_a_parent_are_told_of_unless_the_child_says_otherwise() -> None:
     assert field_texts(Child) == {"told": "Told anew,\nin two lines.", "more": "Only here."}
+
+
+def test_a_section_without_its_source_has_no_texts() -> None:
+    sourceless = type("Sourceless", (Child,), {"__module__": Child.__module__})
+    assert field_texts(sourceless) == field_texts(Child)

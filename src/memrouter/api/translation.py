@@ -9,6 +9,7 @@ import msgspec
 
 from memrouter.api.errors import error_body, error_status
 from memrouter.errors import UpstreamError
+from memrouter.upstream.headers import NO_BODY
 from memrouter.upstream.pieces import Failure, Piece, PieceReader
 
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -53,7 +54,9 @@ class Translation(ABC):
             headers: End-to-end headers of the backend, names in lower case.
         """
         sse = any(name == b"content-type" and value.lower().startswith(b"text/event-stream") for name, value in headers)
-        self.status, self._stream = status, self._stream and status == HTTPStatus.OK
+        # A body behind a status without one would be read as the next answer.
+        self.status = HTTPStatus.BAD_GATEWAY if status in NO_BODY else status
+        self._stream = self._stream and status == HTTPStatus.OK
         self._reader = PieceReader(status=status, is_stream=sse)
         kept = [pair for pair in headers if pair[0] not in _REPLACED]
         return [*kept, (b"content-type", _EVENT_STREAM if self._stream else _JSON)]

@@ -9,7 +9,7 @@ from memrouter.config.base import Section
 
 
 def field_texts(section: type[Section]) -> dict[str, str]:
-    """Return the docstring under each field that has one, by the field's name."""
+    """Return the docstring under each field that has one, by the field's name; none where there is no source."""
     texts: dict[str, str] = {}
     for owner in reversed(section.__mro__):
         if issubclass(owner, Section):
@@ -18,7 +18,11 @@ def field_texts(section: type[Section]) -> dict[str, str]:
 
 
 def _own_texts(section: type[Section]) -> dict[str, str]:
-    [definition] = ast.parse(textwrap.dedent(inspect.getsource(section))).body
+    try:
+        source = inspect.getsource(section)
+    except OSError:  # installed without it, as compiled files
+        return {}
+    [definition] = ast.parse(textwrap.dedent(source)).body
     texts = {}
     for pair in pairwise(getattr(definition, "body", ())):
         match pair:

@@ -152,6 +152,15 @@ def test_an_error_of_the_backend_has_anthropics_form(status: int, answered: int,
     assert body == {"type": "error", "error": {"type": kind, "message": "no"}, "request_id": "req_7"}
 
 
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_status_that_allows_no_body_is_a_bad_gateway(status: int, stream: bool) -> None:
+    writer = translation(stream=stream)
+    body = whole(writer, b"", status=status)
+    assert writer.status == 502, "a client would read a body behind 204 as the next answer"
+    assert body["error"] == {"type": "api_error", "message": f"the model server answered with status {status}"}
+
+
 def test_a_body_that_is_no_answer_is_a_bad_gateway() -> None:
     writer = translation(stream=False)
     assert whole(writer, b"<html>")["error"]["type"] == "api_error"

@@ -127,6 +127,14 @@ def test_an_answer_that_is_not_streamed_waits_for_its_status() -> None:
     assert refused.waits
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_status_that_allows_no_body_is_a_bad_gateway(status: int) -> None:
+    writer = translation(stream=False)
+    body = whole(writer, b"", status=status)
+    assert writer.status == 502, "a client would read a body behind 204 as the next answer"
+    assert body["error"]["message"] == f"the model server answered with status {status}"
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_an_error_of_the_backend_keeps_its_status_and_words(stream: bool) -> None:
     writer = translation(stream=stream)

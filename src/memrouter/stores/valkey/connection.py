@@ -5,6 +5,7 @@ import logging
 import os
 import ssl
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -57,7 +58,9 @@ class Connection:
         self._many_nodes = isinstance(client, glide.GlideClusterClient)
         self._batch = glide.ClusterBatch if self._many_nodes else glide.Batch
         self._timeout = settings.timeout
-        self._glance = None if settings.cluster or settings.tls_enabled else Glance(settings)
+        self._glance: Glance | None = None
+        if not (settings.cluster or settings.tls_enabled):
+            self._glance = Glance(settings, server=partial(self.run, ["INFO", "server"]))
         self._closed = False
 
     @classmethod
@@ -221,7 +224,7 @@ class Connection:
         from glide import ClosingError, ConnectionError, TimeoutError  # noqa: A004 - the client's own names
 
         if self._glance is not None:
-            self._glance.forget()  # its server may have lost its place to another
+            self._glance.doubt()  # its server may have lost its place to another
         match error:
             case ClosingError() if self._closed:
                 return StoreUnavailable("the memory store is closed")
