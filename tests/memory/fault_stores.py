@@ -14,7 +14,9 @@ OpenStore = Callable[[], Awaitable[MemoryStore]]
 
 DIMENSION = 64
 MODEL = f"hash-{DIMENSION}"
-WRITES = frozenset({"commit", "delete", "merge", "put"})
+OUTDATES = "commit of nothing"
+"""Name of a commit that changes no memory."""
+WRITES = frozenset({"commit", "delete", "merge", "put", OUTDATES})
 """Names of the calls that change something."""
 
 
@@ -111,6 +113,7 @@ def _breaking(whole: Breaking, inner: object, name: str) -> Any:
         return found
 
     async def call(*args: Any, **options: Any) -> Any:
-        return await whole.called(name, lambda: found(*args, **options))
+        of_nothing = name == "commit" and not args[0].put and not args[0].remove
+        return await whole.called(OUTDATES if of_nothing else name, lambda: found(*args, **options))
 
     return call

@@ -96,6 +96,25 @@ async def test_what_was_stored_is_in_the_kept_memories_before_the_next_question(
     assert {"My dog Rex likes bones.", "My cat Luna likes tuna."} < {record.content for record in held.records}
 
 
+async def test_the_count_of_stored_turns_never_goes_down(after: AfterTurns) -> None:
+    def stored_turns() -> float:
+        lines = after._base.metrics.render().decode().splitlines()
+        (value,) = (line.split()[1] for line in lines if line.startswith("memrouter_store_queue_done_total "))
+        return float(value)
+
+    told = []
+    for number in range(3):
+        for user in ("anna", "bob"):
+            after.turns.offer(said(user, f"My cat number {number} likes tuna."))
+        after.turns.offer(FinishedTurn(Scope("cleo"), tuple, begun_at=1))
+        storing = asyncio.create_task(after.turns.drain(30))
+        while not storing.done():
+            told.append(stored_turns())
+            await asyncio.sleep(0)
+    assert told == sorted(told)
+    assert stored_turns() == 6
+
+
 async def test_a_question_while_a_turn_is_being_stored_does_not_read_everything_anew(
     after: AfterTurns, store: SqliteStore
 ) -> None:

@@ -109,7 +109,7 @@ class AfterTurns:
         self._base.metrics.watch_queue(
             depth=lambda: turns.depth,
             dropped=lambda: turns.dropped,
-            done=lambda: turns.done - (0 if writer is None else writer.empty),
+            done=lambda: 0 if writer is None else writer.done,
             failed=lambda: turns.failed,
         )
         return turns

@@ -300,6 +300,38 @@ async def test_what_is_deleted_between_planning_and_writing_is_not_brought_back(
         assert await bench.kept() == {}
 
 
+@pytest.mark.parametrize("forgets", ["this router", "another one"])
+@pytest.mark.parametrize("said", ["c1", "c2"])
+async def test_what_an_owner_deletes_between_two_writes_is_not_brought_back(
+    tmp_path: Path, forgets: str, said: str
+) -> None:
+    async with open_store(tmp_path) as store:
+        bench, other = Bench(store, MemorySettings()), Bench(store, MemorySettings(), seed=2)
+        await bench.write(turn(FACT, conversation=said), begun_at=bench.clock.ms)
+        begun = bench.clock.ms
+        late = [turn(f"I painted {number} walls.", number) for number in range(1, 3)]
+        writes = [await bench.gate.admit(ANNA, [one], actor=Actor.ROUTER, begun_at=begun) for one in late]
+        bench.clock.ms = other.clock.ms = begun + 10
+        eraser = bench.eraser if forgets == "this router" else other.eraser
+        assert await eraser.forget_conversation(ANNA, "c1", actor=Actor.OWNER) == (1 if said == "c1" else 0)
+        for write in writes:
+            assert [outcome.reason for outcome in await bench.gate.store(write)] == ["deleted_meanwhile"]
+        assert await bench.visible() == ([] if said == "c1" else [FACT])
+        (later,) = await bench.write(late[0], begun_at=bench.clock.ms + 1)
+        assert later.fate is Fate.STORED
+
+
+async def test_a_window_does_not_bring_back_the_turn_that_its_owner_deleted_between_two_writes(bench: Bench) -> None:
+    (said,) = await bench.write(turn(FACT), begun_at=bench.clock.ms)
+    begun = bench.clock.ms
+    window = turn(f"{FACT} I painted two walls.", 1, source=Source.SESSION_WINDOW)
+    write = await bench.gate.admit(ANNA, [window], actor=Actor.ROUTER, begun_at=begun)
+    bench.clock.ms += 10
+    assert said.record is not None
+    assert await bench.eraser.forget(ANNA, said.record.id, actor=Actor.OWNER)
+    assert [outcome.reason for outcome in await bench.gate.store(write)] == ["deleted_meanwhile"]
+
+
 async def test_a_write_that_somebody_waits_for_comes_after_a_deletion_that_was_answered(bench: Bench) -> None:
     await bench.eraser.forget_all(ANNA, frozenset(MemoryType), actor=Actor.OWNER)
     (outcome,) = await bench.gate.write(ANNA, [MemoryDraft(FACT)], actor=Actor.OWNER)

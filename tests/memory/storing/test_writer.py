@@ -108,14 +108,16 @@ async def test_a_turn_of_low_information_is_counted_and_not_stored(service: Memo
     nothing = FinishedTurn(ANNA, lambda: (), begun_at=1)
     assert await writer.store_all([nothing, TURN]) == [None, None]
     assert (await service.list(ANNA)).total == 1
-    assert writer.empty == 1
+    assert writer.done == 1
     assert b'turns_skipped_total{reason="low_information"} 1.0' in metrics.render()
 
 
 async def test_a_turn_whose_memories_cannot_be_made_fails_alone(service: MemoryService) -> None:
     broken = FinishedTurn(Scope("bob"), lambda: [turn(f"{1 // 0}")], begun_at=1)
-    failures = await TurnWriter(service=service, metrics=Metrics()).store_all([broken, TURN])
+    writer = TurnWriter(service=service, metrics=Metrics())
+    failures = await writer.store_all([broken, TURN])
     assert [type(failure) for failure in failures] == [ZeroDivisionError, type(None)]
+    assert writer.done == 1
     assert (await service.list(ANNA)).total == 1
 
 

@@ -74,11 +74,9 @@ class Eraser:
 
         With all types, the responses that were kept go too: they hold the user's words as well.
         """
-        await self._marks.note(Erased(scope, types), now=self._clock.now_ms())
+        await self._note(Erased(scope, types), now=self._clock.now_ms())
         await self._drop_responses(scope, types)
         count = await self._store.delete(scope, Filter(types=types))
-        if not count:
-            await self._edits.outdate(scope.user_id)
         rule = None if types == ALL_TYPES else " ".join(sorted(types))
         audit("deleted_all", scope.user_id, (), actor=actor, rule=rule, count=count)
         return count
@@ -94,7 +92,7 @@ class Eraser:
         said in another conversation as well stays where that one said it first.
         """
         now = self._clock.now_ms()
-        await self._marks.note(Erased(scope, conversation_id=conversation_id), now=now)
+        await self._note(Erased(scope, conversation_id=conversation_id), now=now)
         found = [
             record.id
             async for page in self._store.scan(ScanQuery(user_id=scope.user_id))
@@ -105,8 +103,6 @@ class Eraser:
         for first in range(0, len(found), _PIECE):
             removed |= await self._removed(scope, frozenset(found[first : first + _PIECE]), actor)
         await drop_conversation(self._store.state, scope, conversation_id)
-        if not removed:
-            await self._edits.outdate(scope.user_id)
         audit("deleted", scope.user_id, removed, actor=actor, rule="conversation", conversation_id=conversation_id)
         return _receipt(removed, now)
 
@@ -120,9 +116,8 @@ class Eraser:
             StoreUnavailable: The store failed; some may be gone already.
         """
         now = self._clock.now_ms()
-        await self._marks.note(Erased(scope, types), now=now)
+        await self._note(Erased(scope, types), now=now)
         await self._drop_responses(scope, types)
-        await self._edits.outdate(scope.user_id)
         erased: set[str] = set()
         async for page in self._store.scan(ScanQuery(user_id=scope.user_id, where=Filter(types=types))):
             ids = frozenset(record.id for record in page.records if scope.covers(record))
@@ -131,6 +126,11 @@ class Eraser:
                 erased |= ids
         audit("erased", scope.user_id, (), actor=actor, count=len(erased))
         return _receipt(erased, now)
+
+    async def _note(self, erased: Erased, *, now: int) -> None:
+        """Mark a deletion; what was planned before it and is not made yet fails, and is planned again by the mark."""
+        await self._marks.note(erased, now=now)
+        await self._edits.outdate(erased.scope.user_id)
 
     async def _erased(self, scope: Scope, ids: frozenset[str]) -> Erased:
         """Return what is deleted with the turns that it is of, so that windows which are being made can be told."""

@@ -70,9 +70,9 @@ class ErasureMarks:
 
         One read where nothing of this user was deleted since then.
         """
-        space = _space(user_id)
-        if await self._at(space, _LATEST, now) < begun_at:
+        if await self.latest(user_id, now=now) < begun_at:
             return set()
+        space = _space(user_id)
         times: dict[str, int] = {}
         gone: set[str] = set()
         for record in records:
@@ -83,11 +83,15 @@ class ErasureMarks:
                     gone.add(record.id)
         return gone
 
+    async def latest(self, user_id: str, *, now: int) -> int:
+        """Return when something of a user was last deleted, in milliseconds since the epoch; -1 if nothing of late."""
+        return await self._at(_space(user_id), _LATEST, now)
+
     async def erased(self, scope: Scope, *, conversation_id: str, begun_at: int, now: int) -> bool:
         """Return whether a conversation, or everything of its project, was deleted at ``begun_at`` or later."""
-        space = _space(scope.user_id)
-        if await self._at(space, _LATEST, now) < begun_at:
+        if await self.latest(scope.user_id, now=now) < begun_at:
             return False
+        space = _space(scope.user_id)
         projects = (scope.project_id, None)
         keys = [_key("all", project) for project in projects]
         keys += [_key("conversation", project, conversation_id) for project in projects]

@@ -45,9 +45,15 @@ class Outline:
 
     Args:
         records: All of the owner's memories.
+
+    Attributes:
+        erased_at: What ``ErasureMarks.latest`` said of the owner since the outline was read; None where it is to be
+            asked. A deletion that it does not tell of has not raised the owner's generation yet, or the outline is
+            good no longer.
     """
 
     def __init__(self, records: Sequence[MemoryRecord]) -> None:
+        self.erased_at: int | None = None
         self._ids: list[str] = []
         self._rows: dict[int, list[int]] = {}
         self._matrix: NDArray[np.int16] = np.zeros((0, 0), dtype=np.int16)
@@ -159,6 +165,8 @@ class Outlines:
         held = self._drop(owner)
         if held is not None and held.generation == change.after:
             held.outline.add(change.put)
+            if change.remove:
+                held.outline.erased_at = None
             self._keep(owner, generation, held.outline)
 
     def outdated(self, user_id: str) -> None:

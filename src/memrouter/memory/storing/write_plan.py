@@ -110,9 +110,9 @@ class WritePlanner:
         now = self._clock.now_ms()
         outline = await self._outline(write, generation)
         if outline is None:
-            kept, erased = await asyncio.gather(self._read(write, again, now), self._erased(write, now))
+            kept, erased = await asyncio.gather(self._read(write, again, now), self._erased(write, None, now))
         else:
-            kept, erased = await self._suspected(write, outline, again, now), await self._erased(write, now)
+            kept, erased = await self._suspected(write, outline, again, now), await self._erased(write, outline, now)
         todo = partial(
             deposit,
             write.places,
@@ -152,10 +152,16 @@ class WritePlanner:
         threshold = near.similarity_threshold if near.enabled else None
         return {name for record in records for name in outline.suspects(record, threshold=threshold)}
 
-    async def _erased(self, write: Write, now: int) -> Collection[str]:
+    async def _erased(self, write: Write, outline: Outline | None, now: int) -> Collection[str]:
         if write.begun_at is None:
             return ()
-        return await self._marks.covered(write.scope.user_id, write.records, begun_at=write.begun_at, now=now)
+        user_id = write.scope.user_id
+        if outline is not None:
+            if outline.erased_at is None:
+                outline.erased_at = await self._marks.latest(user_id, now=now)
+            if outline.erased_at < write.begun_at:
+                return ()
+        return await self._marks.covered(user_id, write.records, begun_at=write.begun_at, now=now)
 
     async def _room(self, user_id: str, done: Deposit, outline: Outline | None, now: int) -> Room:
         if len(done.new) <= len(done.superseded):

@@ -58,7 +58,7 @@ class TurnWriter:
         tracer: Makes a span of each turn.
 
     Attributes:
-        empty: How many turns left nothing to remember.
+        done: How many turns of ``store_all`` that left something to remember are done with.
     """
 
     def __init__(
@@ -73,13 +73,12 @@ class TurnWriter:
         self._metrics = metrics
         self._on_stored = on_stored
         self._tracer = tracer
-        self.empty = 0
+        self.done = 0
         self._under_way: WeakKeyDictionary[FinishedTurn, Write] = WeakKeyDictionary()
 
     async def store(self, turn: FinishedTurn) -> None:
         """Store a turn's memories; a turn that is tried again is embedded and stored once only."""
         if not turn.drafts:
-            self.empty += 1
             self._metrics.skipped("low_information")
             return
         if not await self._saving(turn):
@@ -111,6 +110,7 @@ class TurnWriter:
         for turn in turns:
             of_users[turn.scope.user_id].append(turn)
         await asyncio.gather(*(self._store_each(own, failures) for own in of_users.values()))
+        self.done += sum([turn not in failures and len(turn.drafts) > 0 for turn in turns])
         return [failures.get(turn) for turn in turns]
 
     async def _admit_together(self, turns: Sequence[FinishedTurn]) -> None:

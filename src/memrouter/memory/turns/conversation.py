@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+
+import msgspec
 
 from memrouter.memory.injection.blocks import strip_blocks
 from memrouter.memory.turns.harness import strip_harness
@@ -12,8 +13,7 @@ from memrouter.models.memory import MemoryRecord, Scope
 _NAMING_CHARS = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class PastTurn:
+class PastTurn(msgspec.Struct, frozen=True):
     """A user's words and the answer to them, as the client sent them.
 
     Attributes:
