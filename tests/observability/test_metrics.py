@@ -152,6 +152,22 @@ def test_two_routers_count_apart_and_outside_the_global_registry(metrics: Metric
     assert not [family for family in REGISTRY.collect() if family.name.startswith("memrouter")]
 
 
+def test_what_was_noted_is_counted_when_a_request_has_ended(metrics: Metrics) -> None:
+    registry = metrics._registry  # past ``render``, which counts what was noted as well
+    metrics.retrieval(seconds=0.001, results=3)
+    metrics.injected(2)
+    assert registry.get_sample_value("memrouter_memories_injected_total") == 0
+    metrics.request(route="/x", method="GET", status=200, seconds=0.1)
+    assert registry.get_sample_value("memrouter_memories_injected_total") == 2
+    assert registry.get_sample_value("memrouter_retrieval_seconds_count") == 1
+
+
+def test_whoever_collects_sees_all_that_was_noted(metrics: Metrics) -> None:
+    metrics.injected(2)
+    families = {family.name: family for family in metrics.collect()}
+    assert families["memrouter_memories_injected"].samples[0].value == 2
+
+
 def test_no_label_can_name_a_user(metrics: Metrics) -> None:
     labels = {
         "status", "decision", "route", "method", "model", "backend", "operation", "outcome", "reason", "kind", "le",

@@ -1,14 +1,14 @@
 """What retrieval brings back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from memrouter.models.memory import MemoryRecord
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Hit:
+class Hit(msgspec.Struct, frozen=True, eq=False):
     """A memory with its scores, all 0 to 1.
 
     Attributes:
@@ -25,8 +25,7 @@ class Hit:
     score: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Traced:
+class Traced(msgspec.Struct, frozen=True, eq=False):
     """What ranking made of one candidate; only for an explanation.
 
     Attributes:
@@ -46,8 +45,7 @@ class Traced:
     dropped: Literal["threshold", "gap", "limit", "duplicate"] | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Recall:
+class Recall(msgspec.Struct, frozen=True, eq=False):
     """The result of one retrieval.
 
     Attributes:

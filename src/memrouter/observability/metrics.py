@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from memrouter import __version__
+from memrouter.observability.notes import TakesNotes, noted
 
 METRICS_CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -24,17 +25,18 @@ RETRIEVAL_BOUNDS: Final = _FAST
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-class Metrics:
+class Metrics(TakesNotes):
     """All metrics of one router, in a registry of its own. Every duration is in seconds.
 
     Label values come from the configuration or from fixed lists; a route is a route's template, never a path. What a
-    request counts is found by its labels in a ``cache``, which takes a tenth of the time of ``labels``.
+    request counts is found by its labels in a ``cache``, which takes a tenth of the time of ``labels``. What it counts
+    before its model is asked is only noted then; it is counted when a request has been answered, or before it is read.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._registry = CollectorRegistry(auto_describe=False)
-        self._watched = _Watched()
-        self._registry.register(self._watched)
+        self._watched = _Watched(self._registry)
         ProcessCollector(registry=self._registry)
         self._gauge("build_info", "Always 1; the label tells the version", "version").labels(__version__).set(1)
         self._requests = cache(self._counter("requests", "HTTP requests answered", "route", "method", "status").labels)
@@ -117,6 +119,7 @@ class Metrics:
         name = route or "other"
         self._requests(name, method if method in _METHODS else "other", str(status)).inc()
         self._request_seconds(name).observe(seconds)
+        self.settle()
 
     def router_overhead(self, seconds: float) -> None:
         """Note the time that the router added to a chat request before the upstream's answer began."""
@@ -134,6 +137,7 @@ class Metrics:
         """Count a chat request under its one memory status; ``decision`` is empty where none matched."""
         self._memory(status, decision).inc()
 
+    @noted
     def retrieval(self, *, seconds: float, results: int) -> None:
         """Note one retrieval and how many memories it found."""
         self._retrieval_seconds.observe(seconds)
@@ -143,10 +147,12 @@ class Metrics:
         """Note how long a retrieval may take before the request goes on without memory."""
         self._deadline.set(seconds)
 
+    @noted
     def injected(self, count: int) -> None:
         """Count memories that went into a prompt."""
         self._injected.inc(count)
 
+    @noted
     def dropped(self, reason: str) -> None:
         """Count a memory that was found and left out; ``reason`` is a ``Drop`` of the filter."""
         self._dropped(reason).inc()
@@ -179,21 +185,25 @@ class Metrics:
         """Count contents that were cut to the largest size of a memory."""
         self._truncated.inc(count)
 
+    @noted
     def store_operation(self, *, backend: str, operation: str, outcome: str, seconds: float) -> None:
         """Note one store call; see ``memrouter.stores.instrumented``."""
         self._store_operations(backend, operation, outcome).inc()
         self._store_seconds(backend, operation).observe(seconds)
 
+    @noted
     def cache_search(self, outcome: str) -> None:
         """Count one search by what the hot cache had for it; see ``memrouter.stores.hot_cache``."""
         self._cache_searches(outcome).inc()
 
+    @noted
     def cache_operation(self, *, operation: str, outcome: str, seconds: float) -> None:
         """Note one call to the hot cache; one that was skipped has no time."""
         self._cache_operations(operation, outcome).inc()
         if outcome != "skipped":
             self._cache_seconds(operation).observe(seconds)
 
+    @noted
     def embedding(self, *, model: str, texts: int, outcome: str, seconds: float) -> None:
         """Note one embedder call; see ``memrouter.embeddings.instrumented``."""
         self._embeddings(model, outcome).inc(texts)
@@ -318,10 +328,12 @@ class Metrics:
 
     def collect(self) -> Iterable[Metric]:
         """Return every metric with its samples, read one after the other; safe in any thread."""
+        self.settle()
         return self._registry.collect()
 
     def render(self) -> bytes:
         """Return everything in Prometheus' text format, of type ``METRICS_CONTENT_TYPE``; safe in any thread."""
+        self.settle()
         return generate_latest(self._registry)
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
@@ -337,8 +349,9 @@ class Metrics:
 class _Watched(Collector):
     """Values that other objects count and that are read when the metrics are asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._readings: dict[str, tuple[type[CounterMetricFamily | GaugeMetricFamily], str, Reading]] = {}
+        registry.register(self)
 
     def counter(self, name: str, help_text: str, reading: Reading) -> None:
         self._readings[f"memrouter_{name}"] = (CounterMetricFamily, help_text, reading)

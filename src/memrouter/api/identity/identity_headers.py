@@ -95,6 +95,8 @@ def split_groups(text: str, *, param: str) -> tuple[str, ...]:
     Raises:
         InvalidRequest: One of them cannot be a name; ``param`` says where it stood.
     """
+    if not text:
+        return ()
     names = (name.strip(" \t") for name in text.split(","))
     return tuple(check_identity(name, param=param) for name in names if name)
 

@@ -60,12 +60,13 @@ class TrustedHeaderAuthenticator:
 
     async def identify(self, headers: RawHeaders, client: Client) -> Identity:
         """See ``Authenticator``; raises ``InvalidRequest`` and nothing else."""
-        if not self._headers.given(headers):
+        given = self._headers.given(headers)
+        if not given:
             return NOBODY
         if not self._networks.hold(client):
             self._warn()
             return NOBODY
-        stated = self._headers.read(headers)
+        stated = self._headers.read(given)
         return Identity(
             user_id=stated.user,
             project_id=stated.project or DEFAULT_PROJECT,

@@ -1,7 +1,8 @@
 """What the reflection filter keeps, and why it leaves the rest out."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from memrouter.memory.hits import Hit
 
@@ -21,8 +22,7 @@ class Drop(StrEnum):
     """The algorithm left it out without giving a reason."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Dropped:
+class Dropped(msgspec.Struct, frozen=True, eq=False):
     """A hit that was left out.
 
     Attributes:
@@ -36,8 +36,7 @@ class Dropped:
     of: str | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Selection:
+class Selection(msgspec.Struct, frozen=True, eq=False):
     """What became of some hits.
 
     Attributes:

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,8 +34,7 @@ Values = NDArray[np.float64]
 Late: TypeAlias = Mapping[str, tuple[tuple[int, int], ...]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Matches:
+class Matches(msgspec.Struct, frozen=True, eq=False):
     """How much of each term of a query each text holds.
 
     Attributes:

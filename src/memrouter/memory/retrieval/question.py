@@ -1,7 +1,6 @@
 """What a question says about the memories that would answer it."""
 
-from dataclasses import dataclass
-
+import msgspec
 import regex
 
 from memrouter.memory.retrieval.dates import CALENDAR_WORDS, Period, periods
@@ -19,8 +18,7 @@ _FIRST_PERSON = frozenset({"i", "me", "my", "mine", "myself", "we", "us", "our",
 _NAME = regex.compile(r"(?<![.!?:\n\"\u201c]\s*)(?<!^\s*)(?<![\p{L}\p{N}'\u2019])\p{Lu}[\p{L}\p{M}\p{N}'\u2019-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """A question, analysed.
 
     Attributes:

@@ -1,10 +1,10 @@
 """Which memories of a corpus answer a question, and in which order. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,8 +73,7 @@ def rank(
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ranked:
+class _Ranked(msgspec.Struct, frozen=True, eq=False):
     """The candidates; every array in the order of ``rows``."""
 
     rows: NDArray[np.intp]

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
+import msgspec
+
 from memrouter.clock import Clock
 from memrouter.errors import RerankError
 from memrouter.memory.hits import Recall, Traced
@@ -69,7 +71,7 @@ class RerankStage:
         hits = tuple(recall.hits[place] for place in order)
         known = {} if scores is None else {hit.record.id: score for hit, score in zip(read, scores, strict=True)}
         trace = _reordered(recall.trace, [hit.record.id for hit in hits], known, limit)
-        return replace(recall, hits=hits[:limit], trace=trace)
+        return msgspec.structs.replace(recall, hits=hits[:limit], trace=trace)
 
     async def _scores(self, query: str, texts: Sequence[str]) -> list[float] | None:
         if not self._circuit.allows():
@@ -120,4 +122,4 @@ def _moved(traced: Traced, place: int, *, score: float | None, cut: bool) -> Tra
     if score is not None:
         parts["reranker"] = score
         ranks |= {"fused": traced.ranks["final"], "reranker": place}  # those that were read stand first, by score
-    return replace(traced, parts=parts, ranks=ranks, dropped="limit" if cut else traced.dropped)
+    return msgspec.structs.replace(traced, parts=parts, ranks=ranks, dropped="limit" if cut else traced.dropped)

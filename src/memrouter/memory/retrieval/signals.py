@@ -1,10 +1,10 @@
 """What speaks for each memory of a corpus as the answer to a question."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import reduce
 from operator import iadd
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +18,7 @@ from memrouter.models.memory import Vector
 Values = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Signals:
+class Signals(msgspec.Struct, frozen=True, eq=False):
     """Signals of every record of a corpus, row by row; those of invisible records mean nothing.
 
     Attributes:

@@ -37,6 +37,9 @@ SESSION_HEADER: Final = "x-session-id"
 INLINE_CHARS: Final = 20_000
 """Turns up to this size wait as they are until they are stored, and are extracted then, in the event loop: about 1 ms.
 Of longer ones only what is to be remembered waits."""
+CHARS_OF_MESSAGE: Final = 200
+"""What a message counts beside its characters: kept in parts, an empty one takes ten times as much memory as in the
+body."""
 
 
 class MemoryRecall:
@@ -194,7 +197,7 @@ class MemoryRecall:
             return [*drafts, *tool_output(request, reply, conversation_id=conversation)] if tools else drafts
 
         finished = FinishedTurn(scope, extracted, begun_at=now, origin=self._tracer.here())
-        if len(request.body) + len(reply.text) <= INLINE_CHARS:
+        if len(request.body) + len(reply.text) + CHARS_OF_MESSAGE * len(request.messages) <= INLINE_CHARS:
             return finished
         drafts = await asyncio.to_thread(extracted)
         return replace(finished, extracted=lambda: drafts)
