@@ -304,7 +304,9 @@ async def hot_share(router: Running) -> float:
 def main() -> None:
     """Read the arguments, measure, and write the JSON file."""
     arguments = parser(__doc__ or "", peers=True)
-    arguments.add_argument("--clients", type=positive, nargs="*", default=[1, 16, 64, 256], help="how many at once")
+    arguments.add_argument(
+        "--clients", type=positive, nargs="*", help="how many at once; by default 1, 64 and 256, with --full 16, too"
+    )
     arguments.add_argument(
         "--stream-clients", type=positive, nargs="*",
         help="how many at once with streamed answers; by default 1 and 64, with --full as without streaming",
@@ -313,6 +315,8 @@ def main() -> None:
     arguments.add_argument("--users", type=positive, default=100, help="who take turns in asking")
     arguments.add_argument("--arms", nargs="*", choices=list(ARMS), help="what to measure; two workers only if named")
     chosen = arguments.parse_args()
+    if chosen.clients is None:
+        chosen.clients = [1, 16, 64, 256] if chosen.full else [1, 64, 256]
     if chosen.stream_clients is None:
         chosen.stream_clients = chosen.clients if chosen.full else [1, 64]
     if chosen.arms is None:
