@@ -94,12 +94,17 @@ def bare_app(clock: ManualClock, metrics: Metrics) -> FastAPI:
     return app
 
 
+@pytest.fixture(scope="session")
+def tokens() -> TokenCounter:
+    return TokenCounter.load()
+
+
 @pytest.fixture
-def reflection() -> ReflectionFilter:
+def reflection(tokens: TokenCounter) -> ReflectionFilter:
     return ReflectionFilter(
         SETTINGS.reflection,
         algorithm=ReflectionAlgorithms().find(SETTINGS.reflection.algorithm),
-        weigher=ItemWeight(TokenCounter.load()),
+        weigher=ItemWeight(tokens),
     )
 
 
