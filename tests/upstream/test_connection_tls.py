@@ -54,6 +54,14 @@ async def served(
             await serving
 
 
+def end(spoken: ssl.SSLSocket, *, says_so: bool) -> None:
+    """End a connection by a close-notify, or the TCP connection below without one."""
+    if says_so:
+        spoken.unwrap()
+    else:
+        spoken.shutdown(socket.SHUT_RDWR)
+
+
 def taken(spoken: ssl.SSLSocket) -> None:
     """Read one request."""
     left = len(HEAD) + 2
@@ -151,10 +159,7 @@ async def test_an_answer_that_stops_short_is_broken_off(known: Authority, cut: b
     def play(spoken: ssl.SSLSocket) -> None:
         taken(spoken)
         spoken.sendall(cut)
-        if says_so:
-            spoken.unwrap()
-        else:
-            spoken.shutdown(socket.SHUT_RDWR)  # of the TCP connection, without a close-notify
+        end(spoken, says_so=says_so)
 
     async with served(known, play) as connections:
         connection = await connections.lend()
@@ -169,10 +174,7 @@ async def test_a_kept_connection_that_the_server_ends_is_not_lent_again(known: A
     def play(spoken: ssl.SSLSocket) -> None:
         taken(spoken)
         spoken.sendall(COUNTED)
-        if says_so:
-            spoken.unwrap()
-        else:
-            spoken.shutdown(socket.SHUT_RDWR)
+        end(spoken, says_so=says_so)
 
     async with served(known, play) as connections:
         kept = await connections.lend()
